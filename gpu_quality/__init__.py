@@ -1,0 +1,65 @@
+"""What is wrong with your images, your labels and your model: quality metrics in one pass over the data.
+
+>>> import gpu_quality as gq
+>>> gq.score(["a.jpg", "b.jpg"], metrics=["brightness", "sharpness"])  # doctest: +SKIP
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Dataset": "annotations",
+    "GpuQualityError": "errors",
+    "RunConfig": "config",
+    "Store": "store.store",
+    "explain": "api",
+    "feature": "registry",
+    "metric": "registry",
+    "open_dataset": "api",
+    "open_store": "api",
+    "reader": "registry",
+    "report": "api",
+    "run": "api",
+    "score": "api",
+}
+
+__all__ = [  # noqa: PLE0604, RUF100
+    "Dataset",
+    "GpuQualityError",
+    "RunConfig",
+    "Store",
+    "__version__",
+    "explain",
+    "feature",
+    "metric",
+    "open_dataset",
+    "open_store",
+    "reader",
+    "report",
+    "run",
+    "score",
+]
+
+if TYPE_CHECKING:
+    from gpu_quality.annotations import Dataset
+    from gpu_quality.api import explain, open_dataset, open_store, report, run, score
+    from gpu_quality.config import RunConfig
+    from gpu_quality.errors import GpuQualityError
+    from gpu_quality.registry import feature, metric, reader
+    from gpu_quality.store.store import Store
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name, or a public module, on first use: importing the package stays quick."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"gpu_quality.{_HOMES[name]}"), name)
+    if name in ("functional", "kernels", "errors"):
+        return importlib.import_module(f"gpu_quality.{name}")
+    raise AttributeError(f"module 'gpu_quality' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

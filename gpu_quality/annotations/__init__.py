@@ -1,0 +1,32 @@
+"""The canonical tables of frames, objects and answers, and the Builder that every reader fills."""
+
+from gpu_quality.annotations.builder import Builder
+from gpu_quality.annotations.columns import Masks, ObjectColumns
+from gpu_quality.annotations.tables import (
+    CLASSIFICATIONS,
+    ERRORS,
+    FRAMES,
+    OBJECTS,
+    Dataset,
+    empty,
+    names_of,
+    objects_tensor,
+    stable_id,
+    with_names,
+)
+
+__all__ = [
+    "CLASSIFICATIONS",
+    "ERRORS",
+    "FRAMES",
+    "OBJECTS",
+    "Builder",
+    "Dataset",
+    "Masks",
+    "ObjectColumns",
+    "empty",
+    "names_of",
+    "objects_tensor",
+    "stable_id",
+    "with_names",
+]

@@ -1,0 +1,101 @@
+"""Which columns a store already has, which layer holds them, and which have to be computed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gpu_quality import registry
+from gpu_quality.engine.columns import column_names
+from gpu_quality.errors import IncompatibleError
+from gpu_quality.plan import Plan
+from gpu_quality.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A layer with work left: its name, the plan's columns in it, and whether it is made of stored columns."""
+
+    name: str
+    columns: tuple[str, ...]
+    table: bool
+
+
+def pending_layers(plan: Plan, store: Store, origins: tuple[str, ...], *, replace: bool) -> list[Pending]:
+    """Begin the layers this plan needs and return the unfinished ones, stream layers first.
+
+    Raises `IncompatibleError` when the store holds a wanted column that means something else; with `replace`, the layer that
+    holds it is retired instead.
+    """
+    held = _held(store)
+    for name, column in plan.columns.items():
+        if name in held and held[name]["fingerprint"] != column.fingerprint:
+            if not replace:
+                raise _other_meaning(name, held[name], column.options, store)
+            store.retire(str(held[name]["layer"]))
+            held = _held(store)
+    missing = [name for name in plan.columns if name not in held]
+    for table in (False, True):
+        names = sorted(name for name in missing if plan.columns[name].table is table)
+        if names:
+            store.begin_layer(plan.layer(names), _meta(plan, names, origins, table=table))
+    unfinished = []
+    for layer in store.layers():
+        columns = tuple(layer.meta["wanted"])
+        if layer.complete or not set(columns) & set(plan.columns):
+            continue
+        foreign = sorted(set(columns) - set(plan.columns))
+        if foreign:
+            if not replace:
+                raise IncompatibleError(
+                    f"{store.path} has unfinished columns that this run does not ask for: {', '.join(foreign[:5])}",
+                    hint="run the earlier command again to finish them, or start over with --replace",
+                )
+            store.retire(layer.name)
+            return pending_layers(plan, store, origins, replace=replace)
+        unfinished.append(Pending(layer.name, columns, layer.meta["kind"] == "table"))
+    return sorted(unfinished, key=lambda p: p.table)
+
+
+def _held(store: Store) -> dict[str, dict[str, Any]]:
+    return {name: {**facts, "layer": layer.name} for layer in store.layers() for name, facts in layer.meta["wanted"].items()}
+
+
+def _other_meaning(name: str, held: Mapping[str, Any], options: Mapping[str, object], store: Store) -> IncompatibleError:
+    old = dict(held["options"])
+    keys = sorted(key for key in {*old, *options} if old.get(key) != options.get(key))
+    what = ", ".join(f"{key}: {old.get(key)!r} there, {options.get(key)!r} asked" for key in keys)
+    return IncompatibleError(
+        f"{store.path} holds {name!r} with another meaning ({what or 'another version, or other settings behind it'})",
+        hint="give it another name with `as:`, write to another --out, or retire the old layer with --replace",
+    )
+
+
+def _meta(plan: Plan, names: Iterable[str], origins: tuple[str, ...], *, table: bool) -> dict[str, Any]:
+    """What `layer.json` says: the plan's columns, and every stored column with its facts."""
+    steps = {step.name: step for step in (*plan.stream, *plan.table)}
+    wanted, columns = {}, {}
+    for name in names:
+        column, step = plan.columns[name], steps[name]
+        wanted[name] = {"metric": column.metric, "options": dict(column.options), "fingerprint": column.fingerprint}
+        for per, stored in column_names(name, step.node.per, origins, by_origin=step.by_origin):
+            columns[stored] = {
+                "per": per,
+                "metric": column.metric,
+                "hidden": column.hidden,
+                "unit": step.node.unit,
+                "bounds": step.node.bounds,
+                "bad": step.node.bad,
+                "version": step.node.version,
+                "options": dict(column.options),
+                "fingerprint": column.fingerprint,
+                "summary": step.node.summary,
+            }
+    if not table and plan.only(list(names)).reads_pixels:
+        columns["file_hash"] = {"per": "frame", "metric": "file_hash", "hidden": False, "unit": "SHA-256 of the file"}
+    return {"kind": "table" if table else "stream", "wanted": wanted, "columns": columns, "plugins": _plugins(plan, names)}
+
+
+def _plugins(plan: Plan, names: Iterable[str]) -> list[str]:
+    """Modules outside this package whose code made these columns."""
+    homes = {registry.find_need(plan.columns[name].metric, "the store").module for name in names}
+    return sorted(home for home in homes if not home.startswith("gpu_quality."))

@@ -1,0 +1,266 @@
+"""The verb `run`: freeze the input, plan, let an engine score what is missing, do the table pass, complete."""
+
+import dataclasses
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from gpu_quality import __version__, plan, registry
+from gpu_quality.api import changes, inputs
+from gpu_quality.api.layers import Pending, pending_layers
+from gpu_quality.api.progress import Progress
+from gpu_quality.config import RunConfig
+from gpu_quality.data.decode import DecodeSettings
+from gpu_quality.data.loader import LoaderSettings
+from gpu_quality.engine.inline import run_inline
+from gpu_quality.engine.local import run_local
+from gpu_quality.engine.tables import run_tables
+from gpu_quality.engine.worker import Job, Receipt
+from gpu_quality.errors import ErrorBudgetError, IncompatibleError, UsageError
+from gpu_quality.store.commit import commit_bytes
+from gpu_quality.store.lock import writer_lock
+from gpu_quality.store.store import Store
+from gpu_quality.types import Shard
+
+SHARDS_AIMED_AT: Final = 500
+SMALLEST_SHARD, LARGEST_SHARD = 256, 8192
+
+
+def run_config(
+    config: RunConfig,
+    progress: Progress,
+    *,
+    dataset: Any = None,
+    replace: bool = False,
+    update: bool = False,
+    retry_errors: bool = False,
+) -> Store:
+    """Score what `config` asks for into its store, doing only what is not done yet, and return the store.
+
+    Raises `UsageError` and its kin before anything is written, `IncompatibleError` when the store answers another question,
+    `ErrorBudgetError` when more frames fail than `config.max_errors` allows, `ResourceError` when disk or memory ends.
+    """
+    if config.out is None:
+        raise UsageError("there is no place for the results", hint="name a folder with --out, or `out:` in the config")
+    out = Path(config.out)
+    with writer_lock(out):
+        store, root = _open_or_create(config, out, progress, dataset, update=update)
+        wanted = build_plan(config, store.identity)
+        origins = tuple(store.identity["origins"])
+        if retry_errors:
+            changes.drop_failed_shards(store, progress.say)
+        pending = pending_layers(wanted, store, origins, replace=replace)
+        _reject_dataset_mixup(store, root, dataset)
+        job = _job(config, store, root, dataset)
+        for layer in (p for p in pending if not p.table):
+            _stream(config, store, wanted, layer, job, progress)
+        for layer in (p for p in pending if p.table):
+            _table(store, wanted, layer, config, progress)
+        _log_source(store, root)
+    return store
+
+
+def build_plan(config: RunConfig, identity: Mapping[str, Any]) -> plan.Plan:
+    """The plan for a frozen input: what was asked, or everything its roots allow."""
+    pixels, objects = bool(identity["pixels"]), bool(identity["objects"])
+    if config.metrics == "default":
+        wanted = plan.default_metrics(pixels=pixels, objects=objects)
+    else:
+        wanted = plan.parse_wanted(config.metrics)
+    absent = (set() if pixels else {*plan.PIXEL_ROOTS, "regions"}) | (set() if objects else {"objects"})
+    given = {"decode": config.decode.meaning(), "seed": config.seed, "classes": identity["classes"]}
+    return plan.Plan.build(wanted, given=given, absent=absent)
+
+
+def shard_size(frames: int, configured: str | int) -> int:
+    """Frames per shard: a power of two from 256 to 8,192 that gives about 500 shards, unless configured."""
+    if configured != "auto":
+        return int(configured)
+    wanted = 2 ** round(math.log2(max(frames, 1) / SHARDS_AIMED_AT)) if frames else SMALLEST_SHARD
+    return int(min(max(wanted, SMALLEST_SHARD), LARGEST_SHARD))
+
+
+def _question(config: RunConfig, dataset: Any) -> dict[str, Any]:
+    """The part of `run.json` that a resumed run has to agree with, key by key."""
+    return {
+        **inputs.identity(config.source),
+        "pixels": dataset is not None or config.source.images is not None,
+        "objects": config.source.labels is not None or bool(config.source.predictions),
+        "decode": config.decode.meaning(),
+        "regions": sorted(config.regions),
+        "seed": config.seed,
+    }
+
+
+def _open_or_create(
+    config: RunConfig, out: Path, progress: Progress, dataset: Any, *, update: bool
+) -> tuple[Store, Path | None]:
+    question = _question(config, dataset)
+    if (out / "run.json").is_file():
+        store = Store.open(out)
+        differ = [key for key, value in question.items() if store.identity.get(key) != json.loads(json.dumps(value))]
+        if differ:
+            told = ", ".join(f"{key} ({store.identity.get(key)!r:.80} there, {question[key]!r:.80} asked)" for key in differ)
+            raise IncompatibleError(
+                f"{out} answers another question: {told}", hint="write to another --out, or repeat the earlier settings"
+            )
+        root = changes.check_inputs(store, config.source, dataset, progress.say, update=update)
+        return store, root
+    progress.say("listing the input")
+    tables, root = inputs.read_source(config.source, progress.say, dataset)
+    size = shard_size(tables.frames.num_rows, config.engine.shard)
+    facts = {"origins": list(tables.origins), "classes": list(tables.classes), "class_sources": list(tables.class_sources)}
+    store = Store.create(
+        out,
+        {**question, **facts, "shard_size": size},
+        {
+            "frames": tables.frames,
+            "objects": tables.objects,
+            "classifications": tables.classifications,
+            "errors": tables.errors,
+        },
+    )
+    return store, root
+
+
+def _reject_dataset_mixup(store: Store, root: Path | None, dataset: Any) -> None:
+    if store.identity["pixels"] and root is None and dataset is None:
+        raise UsageError(f"{store.path} was made from a data set in memory", hint="pass the same data set again to resume")
+
+
+def _job(config: RunConfig, store: Store, root: Path | None, dataset: Any) -> Job:
+    decode = config.decode
+    settings = DecodeSettings(
+        max_megapixels=decode.max_megapixels,
+        max_bytes=decode.max_mb * 1_000_000,
+        max_scans=decode.max_scans,
+        exif=decode.exif,
+        float_range=decode.float_range,
+    )
+    threads = len(os.sched_getaffinity(0)) if decode.threads == "auto" else int(decode.threads)
+    return Job(
+        store=store.path,
+        layer="",
+        plan=plan.Plan(frozenset(), frozenset(), (), (), frozenset(), {}),
+        root=root,
+        loader=LoaderSettings(batch=decode.batch, batch_mb=decode.batch_mb, threads=threads, decode=settings),
+        origins=tuple(store.identity["origins"]) if store.identity["objects"] else (),
+        classes=tuple(store.identity["classes"]),
+        regions=frozenset(config.regions),
+        seed=config.seed,
+        dataset=dataset,
+    )
+
+
+def _devices(config: RunConfig) -> list[str]:
+    """One worker per device: every CUDA device with ``auto``, else the CPU. Counting opens no CUDA context."""
+    if config.engine.device != "auto":
+        return [config.engine.device]
+    import torch
+
+    return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]
+
+
+def _stream(config: RunConfig, store: Store, wanted: plan.Plan, layer: Pending, job: Job, progress: Progress) -> None:
+    """Score the missing shards of a stream layer and complete it."""
+    job = dataclasses.replace(job, layer=layer.name, plan=wanted.only(layer.columns))
+    shards, done = store.shards(), store.done(layer.name)
+    missing = [shard for shard in shards if shard.name not in done]
+    listed = sum(len(shard.rows) for shard in shards)
+    failed = len(changes.failed_frames(store))
+    devices = _devices(config)
+    progress.begin(listed, sum(len(shard.rows) for shard in shards if shard.name in done), "frames")
+    cells: dict[str, int] = {}
+    try:
+        for receipt in _engine(config, job, missing, progress, devices):
+            store.log(f"receipts-{layer.name}.jsonl", json.dumps(_logged(receipt)) + "\n")
+            failed += receipt.errors
+            for metric, count in receipt.cell_errors.items():
+                cells[metric] = cells.get(metric, 0) + count
+            _check_budget(config, listed, failed, cells, store)
+    finally:
+        progress.end()
+    _check_budget(config, listed, failed, cells, store)
+    store.finish(layer.name)
+
+
+def _engine(
+    config: RunConfig, job: Job, shards: Sequence[Shard], progress: Progress, devices: Sequence[str]
+) -> Iterator[Receipt]:
+    if config.engine.kind == "inline":
+        return run_inline(dataclasses.replace(job, device=devices[0]), shards, progress.advance)
+    return run_local(job, shards, progress.advance, config.engine, devices)
+
+
+def _check_budget(config: RunConfig, listed: int, failed: int, cells: Mapping[str, int], store: Store) -> None:
+    """Stop when more frames failed than allowed, or one metric failed on more frames than allowed."""
+    budget = config.error_budget(listed)
+    see = f"gpu-quality errors {store.path}; raise --max-errors to go on, what is scored is kept"
+    if failed > budget or failed == listed:
+        raise ErrorBudgetError(f"{failed:,} of {listed:,} frames failed, more than --max-errors {config.max_errors}", hint=see)
+    for metric, count in cells.items():
+        if count > budget:
+            raise ErrorBudgetError(
+                f"metric {metric} failed {count:,} times on {listed:,} frames, more than --max-errors {config.max_errors}",
+                hint=see,
+            )
+
+
+def _table(store: Store, wanted: plan.Plan, layer: Pending, config: RunConfig, progress: Progress) -> None:
+    """Compute the columns of a table layer from stored ones and complete it."""
+    steps = {step.name for step in wanted.table}
+    known = set(store.columns()) | set(store.input.columns("frames"))
+    needed = {need for step in wanted.table for need in step.needs} - steps
+    names = {"frame", "uri", "sequence", "position", "width", "height"} | needed & known
+    frames = store.table("frame", sorted(names))
+    frames["scored"] = ~frames["frame"].isin(changes.failed_frames(store)["frame"])
+    result = run_tables(wanted, frames, {"seed": config.seed, "classes": tuple(store.identity["classes"])}, progress.say)
+    ids = frames["frame"].to_numpy()
+    keep = set(layer.columns)
+    tables: dict[str, Any] = {"frames": {name: values for name, values in result.frame.items() if name in keep}}
+    nulls = [(ids[row], None, name, reason) for row, name, reason in result.nulls if name in keep]
+    if nulls:
+        names = ("frame", "object", "metric", "reason")
+        tables["nulls"] = {name: list(values) for name, values in zip(names, zip(*nulls, strict=True), strict=True)}
+    errors = [e for e in result.errors if e.metric in keep]
+    if errors:
+        tables["errors"] = {
+            "frame": [ids[e.frame] for e in errors],
+            "uri": [frames["uri"].iloc[e.frame] for e in errors],
+            "stage": ["score"] * len(errors),
+            "reason": [e.reason for e in errors],
+            "detail": [e.detail[:500] for e in errors],
+            "exc_type": [e.exc_type or None for e in errors],
+            "metric": [e.metric for e in errors],
+            "shard": ["all"] * len(errors),
+        }
+    store.commit(layer.name, "all", tables)
+    store.finish(layer.name)
+
+
+def _logged(receipt: Receipt) -> dict[str, object]:
+    return {
+        "shard": receipt.shard,
+        "scored": receipt.scored,
+        "errors": receipt.errors,
+        "seconds": {k: round(v, 4) for k, v in receipt.seconds.items()},
+        "host": platform.node(),
+        "at": round(time.time(), 1),
+    }
+
+
+def _log_source(store: Store, root: Path | None) -> None:
+    """Where the images lie and what made the store; in logs/, because it differs between machines."""
+    facts = {"root": None if root is None else str(root.resolve()), "version": __version__, "at": round(time.time(), 1)}
+    commit_bytes(store.path / "logs" / "source.json", json.dumps(facts).encode())
+
+
+def load_plugins(plugins: Sequence[str | Path]) -> dict[str, str]:
+    """Declare every built-in metric, then those of the plugin files named; file → SHA-256."""
+    registry.load_built_in()
+    return {str(path): registry.load_plugin(Path(path)) for path in plugins}

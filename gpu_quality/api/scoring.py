@@ -1,0 +1,112 @@
+"""The verb `score`: numbers for a few images at once, in memory, without a store."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from gpu_quality import plan, registry
+from gpu_quality.data.decode import DecodeSettings
+from gpu_quality.data.files import read_bounded
+from gpu_quality.data.loader import LoaderSettings, load
+from gpu_quality.engine.stream import Cells, Stream, Work
+from gpu_quality.engine.tables import run_tables
+from gpu_quality.errors import MetricError, UsageError
+from gpu_quality.geometry.regions import regions_of
+from gpu_quality.types import Frame, Sizes
+
+
+def score(
+    images: Sequence[Any],
+    metrics: Sequence[str | Mapping[str, object]] | None = None,
+    *,
+    plugins: Sequence[str | Path] = (),
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Score images given as paths, Pillow images, NumPy arrays (HWC or HW, uint8) or torch tensors (CHW or HW, uint8).
+
+    Returns one row per image, in order, with a column per metric; a value a metric does not define is null. Without `metrics`,
+    everything that needs only pixels or size. Raises `DecodeError` for the first image that cannot be read, `MetricError` when a
+    metric fails.
+
+    >>> import numpy as np
+    >>> score([np.zeros((8, 8, 3), np.uint8)], metrics=["brightness"])["brightness"].item()
+    0.0
+    """
+    if isinstance(images, str | bytes | Path):
+        raise UsageError("score takes a list of images", hint=f"write score([{str(images)!r}]), or use run for a whole folder")
+    registry.load_built_in()
+    for path in plugins:
+        registry.load_plugin(Path(path))
+    wanted = plan.parse_wanted(metrics) if metrics is not None else plan.default_metrics(pixels=True, objects=False)
+    built = plan.Plan.build(wanted, given={"decode": {}, "seed": seed, "classes": ()}, absent={"objects"})
+    resources: dict[str, object] = {"seed": seed, "classes": ()}
+    stream = Stream(built, {k: v for k, v in resources.items() if k in built.resources}, ())
+    settings = LoaderSettings(decode=DecodeSettings())
+    names = [str(image) if isinstance(image, str | Path) else f"{i}" for i, image in enumerate(images)]
+    parts: dict[str, list[Cells]] = {}
+    shapes: list[tuple[int, int]] = []
+    for loaded in load(_Given(images), list(range(len(images))), settings):
+        for failure in loaded.failures:
+            failure.error.add_note(f"image {names[failure.row]}")
+            raise failure.error
+        frames = tuple(Frame(names[row], names[row]) for row in loaded.rows)
+        sizes = Sizes(loaded.pixels.width, loaded.pixels.height)
+        roots = {"pixels": loaded.pixels, "facts": loaded.facts, "sizes": sizes, "frames": frames}
+        roots["regions"] = regions_of(None, sizes)
+        rows = stream(Work(roots, len(frames), None, torch.empty(0, dtype=torch.int64)))
+        if rows.errors:
+            raise MetricError(f"image {names[loaded.rows[rows.errors[0].frame]]}: {rows.errors[0].detail}")
+        for name, cells in rows.frame.items():
+            parts.setdefault(name, []).append(cells)
+        shapes += list(zip(sizes.width.tolist(), sizes.height.tolist(), strict=True))
+    columns = {name: _joined(cells) for name, cells in parts.items()}
+    if built.table:
+        columns |= _table_columns(built, columns, shapes, resources)
+    return pd.DataFrame({name: columns[name] for name in wanted if name in columns}, index=pd.Index(names, name="frame"))
+
+
+class _Given:
+    """Images given in memory or as paths, as a source of the loader."""
+
+    def __init__(self, images: Sequence[Any]) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def read(self, row: int, max_bytes: int) -> object:
+        """The bytes of a path's file, or the image itself."""
+        image = self.images[row]
+        return read_bounded(str(image), max_bytes=max_bytes) if isinstance(image, str | Path) else image
+
+    def weight(self, row: int) -> int:  # noqa: ARG002 - part of the protocol
+        """Unknown before it is read."""
+        return 0
+
+
+def _joined(cells: Sequence[Cells]) -> pd.Series:
+    value = torch.cat([c.value for c in cells]).numpy()
+    null = torch.cat([c.null for c in cells]).numpy() != 0
+    return _series(value, null)
+
+
+def _series(value: np.ndarray, null: np.ndarray) -> pd.Series:
+    kind = {"f": "float64", "i": "Int64" if null.any() else "int64", "b": "boolean" if null.any() else "bool"}[value.dtype.kind]
+    series = pd.Series(value).astype(kind)
+    return series.mask(null) if null.any() else series
+
+
+def _table_columns(
+    built: plan.Plan, columns: Mapping[str, pd.Series], shapes: Sequence[tuple[int, int]], resources: Mapping[str, object]
+) -> dict[str, pd.Series]:
+    frames = pd.DataFrame(dict(columns))
+    frames["width"], frames["height"] = [w for w, _ in shapes], [h for _, h in shapes]
+    frames["scored"], frames["sequence"], frames["position"] = True, "", 0
+    result = run_tables(built, frames, resources, lambda _: None)
+    if result.errors:
+        raise MetricError(result.errors[0].detail)
+    return {name: _series(np.ma.getdata(values), np.ma.getmaskarray(values)) for name, values in result.frame.items()}

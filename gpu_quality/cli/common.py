@@ -1,0 +1,76 @@
+"""What every verb shares: flags, consoles, JSON on stdout, errors that tell the whole story."""
+
+import json
+import sys
+import unicodedata
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from gpu_quality.errors import GpuQualityError
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
+Plugins = Annotated[list[str] | None, typer.Option("--plugin", help="Python file with your own metrics; may be repeated.")]
+Out = Annotated[str, typer.Argument(help="The store: the folder given to --out.", metavar="OUT")]
+
+
+def stdout() -> Console:
+    """Where results go; 100 columns wide when piped, so that tables stay tables."""
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+
+
+def stderr() -> Console:
+    """Where progress, remarks and errors go."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on stdout; what has no value is null."""
+    sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """NumPy and pandas scalars as JSON knows them."""
+    if hasattr(value, "item"):
+        return value.item()
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return str(value)
+
+
+def records(frame: Any) -> list[dict[str, Any]]:
+    """Rows of a data frame as dictionaries; null and non-finite values are None."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [{str(key): _finite(value) for key, value in row.items()} for row in rows]
+
+
+def _finite(value: Any) -> Any:
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and value not in (value, float("inf"), float("-inf")) else _no_infinity(value)
+
+
+def _no_infinity(value: Any) -> Any:
+    return None if isinstance(value, float) and abs(value) == float("inf") else value
+
+
+def clean(text: object, limit: int = 200) -> str:
+    """Foreign text as it may be printed: no control characters, no direction overrides, cut at `limit`."""
+    shown = "".join(c if unicodedata.category(c)[0] != "C" else f"\\x{ord(c):02x}" for c in str(text))
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def show_error(error: GpuQualityError, *, as_json: bool, debug: bool) -> None:
+    """Print an error: what and where, then what to do next; as JSON when the command was asked for JSON."""
+    told = {"code": error.code, "message": str(error), "hint": error.hint or None, "exit_code": error.exit_code}
+    if as_json:
+        print_json({"error": told})
+    lines = [f"gpu-quality: error [{error.code}]: {clean(error, 600)}"]
+    if error.hint:
+        lines.append(f"  next: {clean(error.hint, 300)}")
+    if debug:
+        lines.extend(getattr(error, "__notes__", []))
+    sys.stderr.write("\n".join(lines) + "\n")

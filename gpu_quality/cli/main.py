@@ -1,0 +1,95 @@
+"""The program `gpu-quality`: its verbs, its exit codes, and what it says when something is wrong."""
+
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from gpu_quality import __version__
+from gpu_quality.cli import doctor, metric, run, stores
+from gpu_quality.cli.common import show_error
+from gpu_quality.errors import GpuQualityError
+
+app = typer.Typer(
+    name="gpu-quality",
+    help="What is wrong with your images, your labels and your model. Add --debug to any command for tracebacks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+metrics = typer.Typer(help="The metrics there are, generated from the code.", no_args_is_help=True)
+app.add_typer(metrics, name="metric")
+for verb in (run.run, run.explain, stores.show, stores.query, stores.export, stores.errors, stores.status, stores.verify):
+    app.command()(verb)
+for verb in (stores.repair, stores.report, doctor.doctor):
+    app.command()(verb)
+metrics.command("list")(metric.list_)
+metrics.command("show")(metric.show)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        sys.stdout.write(f"gpu-quality {__version__}\n")
+        raise typer.Exit
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+def main() -> None:
+    """Run the command line; exits with the codes of the documentation, never with a traceback for a user's mistake."""
+    debug = "--debug" in sys.argv
+    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    as_json = "--json" in arguments
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = app(arguments, standalone_mode=False)
+    except GpuQualityError as error:
+        show_error(error, as_json=as_json, debug=debug)
+        if debug:
+            traceback.print_exc()
+        code = error.exit_code
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("gpu-quality: interrupted; what is committed is kept, run the same command again to go on\n")
+        code = 130
+    except _Terminated:
+        sys.stderr.write("gpu-quality: terminated; what is committed is kept, run the same command again to go on\n")
+        code = 143
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    except Exception as error:
+        if _is_usage(error):
+            code = _show_usage(error)
+        else:
+            told = GpuQualityError(
+                f"this is a bug: {type(error).__name__}: {error}", hint="run again with --debug and report it"
+            )
+            show_error(told, as_json=as_json, debug=False)
+            if debug:
+                traceback.print_exc()
+            code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_usage(error: Exception) -> bool:
+    return hasattr(error, "exit_code") and hasattr(error, "format_message")
+
+
+def _show_usage(error: Exception) -> int:
+    """A wrong flag or argument, told in one line."""
+    message = error.format_message()  # type: ignore[attr-defined]
+    sys.stderr.write(f"gpu-quality: error [USAGE]: {message}\n  next: gpu-quality --help\n")
+    return 2

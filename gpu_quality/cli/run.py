@@ -1,0 +1,111 @@
+"""The verbs that compute: run and explain."""
+
+from typing import Annotated, Any
+
+import typer
+
+from gpu_quality.cli.common import JsonFlag, Plugins, QuietFlag, clean, print_json, stderr, stdout
+from gpu_quality.cli.progress import TerminalProgress
+from gpu_quality.config import parse_predictions
+from gpu_quality.errors import UsageError
+
+Metrics = Annotated[str | None, typer.Option("--metrics", help="Names with commas; without it, everything the input allows.")]
+Labels = Annotated[str | None, typer.Option("--labels", help="Labels: a COCO instances file.")]
+Predictions = Annotated[list[str] | None, typer.Option("--predictions", help="NAME=PATH of a prediction set; may be repeated.")]
+
+
+def run(
+    source: Annotated[str | None, typer.Argument(help="Folder, glob, list file, image, or a YAML configuration.")] = None,
+    out: Annotated[str | None, typer.Option("--out", "-o", help="Folder of the store; the same command again resumes.")] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", "-c", help="YAML configuration; SOURCE then names the images.")
+    ] = None,
+    labels: Labels = None,
+    labels_format: Annotated[str | None, typer.Option(help="Format of --labels; guessed without it.")] = None,
+    predictions: Predictions = None,
+    metrics: Metrics = None,
+    plugin: Plugins = None,
+    engine: Annotated[str | None, typer.Option(help="local (a supervised child per device) or inline.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; auto takes every CUDA device.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads that read and decode.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of every random choice.")] = None,
+    max_errors: Annotated[str | None, typer.Option(help="How many frames may fail: 20 or 5%.")] = None,
+    errors_ok: Annotated[bool, typer.Option("--errors-ok", help="Exit 0 although some frames failed.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Retire stored columns that mean something else.")] = False,
+    retry_errors: Annotated[bool, typer.Option("--retry-errors", help="Try frames again that crashed or timed out.")] = False,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Score photos, labels and predictions into a store.
+
+    Example: gpu-quality run PHOTOS/ --labels instances.json --predictions yolo=results.json --out runs/b
+    """
+    from gpu_quality import api
+
+    settings: dict[str, Any] = {}
+    for key, name, value in (("engine", "kind", engine), ("engine", "device", device), ("decode", "threads", threads)):
+        if value is not None:
+            settings.setdefault(key, {})[name] = value
+    settings |= {key: value for key, value in (("seed", seed), ("max_errors", max_errors)) if value is not None}
+    if config is not None and source is not None:
+        settings["source"] = {"images": source}
+    if source is None and config is None and labels is None:
+        raise UsageError("there is nothing to score", hint="gpu-quality run PHOTOS/ --out runs/a")
+    given = {"path": labels, "format": labels_format} if labels_format and labels else labels
+    progress = TerminalProgress(stderr(), quiet=quiet or json)
+    store = api.run(
+        config or source,
+        out=out,
+        labels=given,
+        predictions=parse_predictions(tuple(predictions)) if predictions else None,
+        metrics=[name.strip() for name in metrics.split(",") if name.strip()] if metrics else None,
+        settings=settings,
+        plugins=plugin or (),
+        progress=progress,
+        replace=replace,
+        retry_errors=retry_errors,
+    )
+    status = api.status(store)
+    failures = status["errors"] or status["input_errors"] or status["cell_errors"]
+    if json:
+        print_json(status)
+    elif not quiet:
+        stderr().print(_last_line(status), markup=False)
+    if failures and not errors_ok:
+        raise typer.Exit(3)
+
+
+def _last_line(status: dict[str, Any]) -> str:
+    """Listed = scored + errors, in numbers, and what to type next."""
+    total = f"{status['scored']:,} scored + {status['errors']:,} errors = {status['listed']:,} listed"
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in status["reasons"].items())
+    head = f"gpu-quality: {'done' if not reasons else 'done with errors'}: {total}" + (f" ({reasons})" if reasons else "")
+    verb = f"gpu-quality errors {clean(status['path'])}" if reasons else f"gpu-quality show {clean(status['path'])}"
+    return f"{head}\n  next: {verb}"
+
+
+def explain(
+    source: Annotated[str, typer.Argument(help="A YAML configuration, or images.")],
+    labels: Labels = None,
+    predictions: Predictions = None,
+    metrics: Metrics = None,
+    plugin: Plugins = None,
+    json: JsonFlag = False,
+) -> None:
+    """Print the plan: what is read, computed once, kept.
+
+    Example: gpu-quality explain configs/full.yaml
+    """
+    from gpu_quality import api
+
+    text = api.explain(
+        source,
+        labels=labels,
+        predictions=parse_predictions(tuple(predictions)) if predictions else None,
+        metrics=[name.strip() for name in metrics.split(",")] if metrics else None,
+        plugins=plugin or (),
+    )
+    if json:
+        print_json({line[:11].strip(): line[11:] for line in text.splitlines()})
+    else:
+        stdout().print(text, markup=False, soft_wrap=True)

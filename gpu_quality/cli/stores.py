@@ -1,0 +1,221 @@
+"""The verbs that read a store: show, query, export, errors, status, verify, repair, report."""
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gpu_quality.cli.common import JsonFlag, Out, QuietFlag, clean, print_json, records, stderr, stdout
+from gpu_quality.errors import CorruptError, UsageError
+
+Table = Annotated[str, typer.Option("--table", help="frames, objects, errors or nulls.")]
+
+
+def show(
+    out: Out,
+    sort: Annotated[str | None, typer.Option("--sort", help="List the worst frames by this metric.")] = None,
+    worst: Annotated[int, typer.Option("--worst", min=1, help="How many.")] = 10,
+    issues: Annotated[bool, typer.Option("--issues", help="List the frames of every issue found.")] = False,
+    per: Annotated[str, typer.Option("--per", help="frame or object.")] = "frame",
+    json: JsonFlag = False,
+) -> None:
+    """Distributions, issues found and extremes, as terminal tables.
+
+    Example: gpu-quality show runs/a --sort sharpness --worst 20
+    """
+    from gpu_quality import api
+    from gpu_quality.cli import show as tables
+
+    store = api.open_store(out)
+    if per not in ("frame", "object"):
+        raise UsageError(f"--per {clean(per)}: choose frame or object")
+    if json:
+        print_json(tables.show_json(store, sort=sort, worst=worst, issues=issues, per=per))
+    else:
+        tables.show(store, stdout(), sort=sort, worst=worst, issues=issues, per=per)
+
+
+def query(
+    out: Out,
+    sql: Annotated[str, typer.Argument(help="A SELECT over frames, objects, errors, nulls.")],
+    json: JsonFlag = False,
+) -> None:
+    """Ask the store in SQL (DuckDB, read only).
+
+    Example: gpu-quality query runs/a "select frame, sharpness from frames order by 2 limit 5"
+    """
+    from gpu_quality import api
+
+    frame = api.open_store(out).query(sql)
+    if json:
+        print_json({"rows": records(frame)})
+        return
+    from rich.table import Table as RichTable
+
+    table = RichTable(*[clean(name) for name in frame.columns], box=None, header_style="bold")
+    for row in records(frame):
+        table.add_row(*["" if value is None else _cell(value) for value in row.values()])
+    stdout().print(table)
+
+
+def _cell(value: Any) -> Any:
+    from rich.text import Text
+
+    return Text(f"{value:.6g}" if isinstance(value, float) else clean(value))
+
+
+def export(
+    out: Out,
+    format: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",  # noqa: A002 - the flag's name
+    table: Table = "frames",
+    to: Annotated[str | None, typer.Option("--to", help="File to write; stdout without it.")] = None,
+) -> None:
+    """Write a table of the store as CSV or JSON.
+
+    Example: gpu-quality export runs/a --format csv --to scores.csv
+    """
+    from gpu_quality import api
+    from gpu_quality.store.commit import commit_bytes
+
+    store = api.open_store(out)
+    if table not in ("frames", "objects", "errors", "nulls"):
+        raise UsageError(f"--table {clean(table)}: choose frames, objects, errors or nulls")
+    if format not in ("csv", "json"):
+        raise UsageError(f"--format {clean(format)}: choose csv or json")
+    frame = {"errors": store.errors, "nulls": store.nulls}[table]() if table in ("errors", "nulls") else store.table(table[:-1])
+    text = _json_text(frame) if format == "json" else _csv_text(frame)
+    if to is None:
+        sys.stdout.write(text)
+    else:
+        commit_bytes(Path(to), text.encode("utf-8", "surrogateescape"))
+
+
+def _json_text(frame: Any) -> str:
+    import json
+
+    return json.dumps({"rows": records(frame)}, default=str, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _csv_text(frame: Any) -> str:
+    """CSV whose text cells no spreadsheet takes for formulas."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(frame.columns)
+    for row in records(frame):
+        writer.writerow([_safe(value) for value in row.values()])
+    return buffer.getvalue()
+
+
+def _safe(value: Any) -> Any:
+    if value is None:
+        return ""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def errors(out: Out, json: JsonFlag = False) -> None:
+    """The error table: every frame, annotation row or cell without a value, and why.
+
+    Example: gpu-quality errors runs/a
+    """
+    from gpu_quality import api
+    from gpu_quality.cli import show as tables
+
+    store = api.open_store(out)
+    if json:
+        print_json({"rows": records(store.errors())})
+    else:
+        tables.errors_table(store, stdout())
+
+
+def status(out: Out, json: JsonFlag = False) -> None:
+    """How far a run is: listed, scored, errors, shards, seconds by phase.
+
+    Example: gpu-quality status runs/a
+    """
+    from gpu_quality import api
+
+    found = api.status(api.open_store(out))
+    if json:
+        print_json(found)
+        return
+    console = stdout()
+    state = "complete" if found["complete"] else "in progress or interrupted: run the same command again to finish it"
+    console.print(f"{clean(found['path'])}: {state}", markup=False)
+    console.print(
+        f"  {found['scored']:,} scored + {found['errors']:,} errors = {found['scored'] + found['errors']:,} of {found['listed']:,}"
+        f" listed; {found['shards_done']} of {found['shards']} shards",
+        markup=False,
+    )
+    for reason, count in found["reasons"].items():
+        console.print(f"  {count:>8,} {reason}", markup=False)
+    if found["seconds"]:
+        phases = ", ".join(f"{name} {spent:.1f}" for name, spent in found["seconds"].items())
+        console.print(f"  seconds by phase: {phases}", markup=False)
+
+
+def verify(
+    out: Out,
+    read_data: Annotated[bool, typer.Option("--read-data", help="Decode every table too.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Re-hash every file of the store and compare; exit 12 if anything is missing, changed or damaged.
+
+    Example: gpu-quality verify runs/a
+    """
+    from gpu_quality import api
+
+    store = api.open_store(out)
+    verdict = store.verify(read_data=read_data)
+    found = [{"layer": f.layer, "shard": f.shard, "file": f.file, "kind": f.kind} for f in verdict.findings]
+    if json:
+        print_json({"ok": not found, "files": verdict.files, "findings": found})
+    if found:
+        first = found[0]
+        raise CorruptError(
+            f"{store.path}: {len(found)} of {verdict.files} files are not as they were written, first {first['file']} ({first['kind']})",
+            hint=f"gpu-quality repair {store.path}, then the run command again",
+        )
+    if not json:
+        stdout().print(f"{clean(store.path)}: {verdict.files} files are as they were written", markup=False)
+
+
+def repair(out: Out, json: JsonFlag = False) -> None:
+    """Remove damaged shards, so that the run command computes them again.
+
+    Example: gpu-quality repair runs/a
+    """
+    from gpu_quality import api
+    from gpu_quality.store.lock import writer_lock
+    from gpu_quality.store.verify import repair as drop
+
+    store = api.open_store(out)
+    with writer_lock(store.path):
+        dropped = drop(store)
+    if json:
+        print_json({"dropped": list(dropped)})
+    else:
+        stdout().print(
+            f"{len(dropped)} damaged pieces removed" + ("; run the same command again" if dropped else ""), markup=False
+        )
+
+
+def report(
+    out: Out,
+    to: Annotated[str | None, typer.Option("--html", help="File to write; OUT/report.html without it.")] = None,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Write one self-contained HTML file: distributions, issues, contact sheets, errors.
+
+    Example: gpu-quality report runs/a
+    """
+    from gpu_quality.report import report as write
+
+    path = write(out, to)
+    if json:
+        print_json({"path": str(path), "bytes": path.stat().st_size})
+    elif not quiet:
+        stderr().print(f"report: {clean(path)} ({path.stat().st_size / 1e6:.1f} MB)", markup=False)

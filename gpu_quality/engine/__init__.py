@@ -1,0 +1,1 @@
+"""How work is run: the worker is the job, an engine only decides where it runs."""

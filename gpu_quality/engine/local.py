@@ -1,0 +1,205 @@
+"""The default engine: one supervised child process per device.
+
+A child that dies or stalls loses nothing that was committed. Its shard is then probed frame by frame in throw-away processes; the
+frames that kill or hang the process become error rows and every other frame is scored.
+"""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
+from typing import Any
+
+from gpu_quality.config import Engine
+from gpu_quality.engine.worker import Heartbeat, Job, Receipt, Worker
+from gpu_quality.errors import FrameError, GpuQualityError, ResourceError, StalledError
+from gpu_quality.types import Shard
+
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(slots=True)
+class _Child:
+    process: ForkProcess
+    pipe: Connection
+    device: str
+    shard: Shard | None = None
+    heard: float = 0.0
+
+
+def run_local(
+    job: Job, shards: Sequence[Shard], heartbeat: Heartbeat, engine: Engine, devices: Sequence[str]
+) -> Iterator[Receipt]:
+    """Score the shards in one child per device, yielding receipts as they come.
+
+    Raises what a child raised; `ResourceError` when a shard keeps killing workers although no single frame does.
+    """
+    queue = list(shards)
+    culprits: dict[str, dict[int, FrameError]] = {}
+    deaths: dict[str, int] = {}
+    children: list[_Child] = []
+    try:
+        children.extend(_start(replace(job, device=device)) for device in devices[: len(queue)])
+        while children:
+            for child in children:
+                if child.shard is None and queue:
+                    child.shard = queue.pop(0)
+                    child.heard = time.monotonic()
+                    child.pipe.send((child.shard, culprits.get(child.shard.name, {})))
+            for child in [c for c in children if c.shard is None]:
+                _stop(child)
+                children.remove(child)
+            wait([child.pipe for child in children], timeout=1.0)
+            for child in list(children):
+                receipt, verdict = _listen(child, heartbeat, engine.stall_s)
+                if receipt is not None:
+                    child.shard = None
+                    yield receipt
+                elif verdict and child.shard is not None:
+                    shard = child.shard
+                    _stop(child)
+                    children.remove(child)
+                    deaths[shard.name] = deaths.get(shard.name, 0) + 1
+                    if deaths[shard.name] > engine.restarts:
+                        raise _hopeless(shard, verdict, deaths[shard.name])
+                    culprits[shard.name] = find_culprits(replace(job, device=child.device), shard, engine.frame_timeout_s)
+                    queue.insert(0, shard)
+                    children.append(_start(replace(job, device=child.device)))
+    finally:
+        for child in children:
+            _stop(child)
+
+
+def find_culprits(job: Job, shard: Shard, timeout: float) -> dict[int, FrameError]:
+    """Score a shard frame by frame in throw-away processes; the rows that kill or hang one, with the reason."""
+    culprits: dict[int, FrameError] = {}
+    row = 0
+    while row < len(shard.rows):
+        pipe, other = multiprocessing.get_context("fork").Pipe()
+        process = multiprocessing.get_context("fork").Process(
+            target=_probe, args=(job, shard, row, other, os.getpid()), daemon=True
+        )
+        process.start()
+        other.close()
+        reached, verdict = row, ""
+        try:
+            while True:
+                if not pipe.poll(timeout):
+                    verdict = "timeout"
+                    break
+                reached = pipe.recv()
+                if reached == len(shard.rows):
+                    break
+        except EOFError:
+            verdict = "worker_died"
+        process.kill()
+        process.join()
+        if verdict:
+            how = f"no answer within {timeout:g} s" if verdict == "timeout" else _death(process.exitcode)
+            culprits[reached] = FrameError(verdict, f"scoring this frame: {how}", stage="score")
+        row = reached + 1
+    return culprits
+
+
+def _start(job: Job) -> _Child:
+    context = multiprocessing.get_context("fork")
+    pipe, other = context.Pipe()
+    process = context.Process(target=_serve, args=(job, other, os.getpid()), daemon=True)
+    process.start()
+    other.close()
+    return _Child(process, pipe, job.device, heard=time.monotonic())
+
+
+def _stop(child: _Child) -> None:
+    child.pipe.close()
+    child.process.kill()
+    child.process.join()
+
+
+def _listen(child: _Child, heartbeat: Heartbeat, stall_s: float) -> tuple[Receipt | None, str]:
+    """Read what a child says: a receipt, or a verdict when it died or stalls. Raises what the child raised."""
+    try:
+        while child.pipe.poll():
+            kind, content = child.pipe.recv()
+            child.heard = time.monotonic()
+            if kind == "beat":
+                heartbeat(*content)
+            elif kind == "done":
+                return content, ""
+            else:
+                raise content
+    except (EOFError, ConnectionResetError):
+        child.process.join(5)
+        return None, _death(child.process.exitcode)
+    if child.shard is not None and time.monotonic() - child.heard > stall_s:
+        return None, f"made no progress for {stall_s:g} s"
+    return None, ""
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"the process died of {signal.Signals(-code).name}"
+    return f"the process exited with code {code}"
+
+
+def _hopeless(shard: Shard, verdict: str, times: int) -> ResourceError:
+    kind = StalledError if "no progress" in verdict else ResourceError
+    return kind(
+        f"shard {shard.name} failed {times} times ({verdict}) although each of its frames can be scored alone",
+        hint="free memory or lower decode.batch_mb, then run the same command again; committed shards are kept",
+    )
+
+
+def _tether(parent: int) -> None:
+    """Die with the parent, leave Ctrl-C to it, and keep to one torch thread (a forked OpenMP pool would hang)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _serve(job: Job, pipe: Connection, parent: int) -> None:
+    """A child's life: build the worker, score what comes, say what happened."""
+    _tether(parent)
+    try:
+        worker = Worker(job)
+        while True:
+            try:
+                shard, culprits = pipe.recv()
+            except EOFError:
+                return
+            pipe.send(("done", worker(shard, culprits, lambda frames, errors: pipe.send(("beat", (frames, errors))))))
+    except Exception as error:
+        _report(pipe, error)
+
+
+def _report(pipe: Connection, error: Exception) -> None:
+    import traceback
+
+    story = "".join(traceback.format_exception(error))
+    told: Any = (
+        error if isinstance(error, GpuQualityError) else GpuQualityError(f"a worker failed: {type(error).__name__}: {error}")
+    )
+    told.add_note(story)
+    pipe.send(("error", told))
+
+
+def _probe(job: Job, shard: Shard, first: int, pipe: Connection, parent: int) -> None:
+    """Score one frame after the other from row `first`, naming each before it is touched."""
+    _tether(parent)
+    worker = Worker(replace(job, loader=replace(job.loader, threads=1)))
+    for row in range(first, len(shard.rows)):
+        pipe.send(row)
+        worker.score(shard, [row])
+    pipe.send(len(shard.rows))

@@ -1,0 +1,243 @@
+"""The whole job of one shard: load, stream, commit. An engine only decides where it runs."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from gpu_quality.annotations import objects_tensor
+from gpu_quality.data.formats.folder import path_of
+from gpu_quality.data.loader import DatasetSource, Failure, FileSource, Loaded, LoaderSettings, Source, load
+from gpu_quality.engine.columns import ShardColumns
+from gpu_quality.engine.stream import Stream, Work
+from gpu_quality.errors import FrameError
+from gpu_quality.geometry.regions import regions_of
+from gpu_quality.plan import Plan
+from gpu_quality.store.store import Store
+from gpu_quality.types import Facts, Frame, Objects, Pixels, Shard, Sizes
+
+BLIND_BATCH = 4096
+"""Frames per batch when no image is opened."""
+Culprits = Mapping[int, FrameError]
+Heartbeat = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker has to know; the same for every shard of a layer."""
+
+    store: Path
+    layer: str
+    plan: Plan
+    root: Path | None
+    loader: LoaderSettings
+    origins: tuple[str, ...]
+    classes: tuple[str, ...]
+    regions: frozenset[str]
+    seed: int
+    device: str = "cpu"
+    dataset: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a shard, and where its seconds went."""
+
+    shard: str
+    scored: int
+    errors: int
+    cell_errors: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+class Worker:
+    """Shard in, receipt out; commits its own shard."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.store = Store.open(job.store)
+        self.frames = self.store.frames().to_pandas()
+        resources = {"classes": job.classes, "seed": job.seed}
+        self._held: tuple[Shard, pd.DataFrame, Objects | None] | None = None
+        self.stream = Stream(job.plan, {k: v for k, v in resources.items() if k in job.plan.resources}, job.origins)
+
+    def __call__(self, shard: Shard, culprits: Culprits | None = None, heartbeat: Heartbeat | None = None) -> Receipt:
+        """Score every frame of a shard but the `culprits`, which become error rows, and commit."""
+        started = time.perf_counter()
+        blamed = dict(culprits or {})
+        rows = [row for row in range(len(shard.rows)) if row not in blamed]
+        columns, seconds = self.score(shard, rows, heartbeat)
+        for row, error in blamed.items():
+            columns.fail(Failure(row, error))
+        begun = time.perf_counter()
+        self.store.commit(self.job.layer, shard.name, columns.tables())
+        seconds |= {"write": time.perf_counter() - begun, "total": time.perf_counter() - started}
+        return Receipt(shard.name, columns.scored, columns.failed, columns.cell_errors(), seconds)
+
+    def score(
+        self, shard: Shard, rows: Sequence[int], heartbeat: Heartbeat | None = None
+    ) -> tuple[ShardColumns, dict[str, float]]:
+        """Score the given rows of a shard without writing anything."""
+        frames, objects = self._inputs(shard)
+        columns = ShardColumns(self.job.plan, self.job.origins, frames, objects, shard.name)
+        seconds: dict[str, float] = {}
+        for loaded in self._batches(frames, list(rows)):
+            for failure in loaded.failures:
+                columns.fail(failure)
+            for phase, spent in loaded.seconds.items():
+                seconds[phase] = seconds.get(phase, 0.0) + spent
+            if loaded.rows:
+                begun = time.perf_counter()
+                work, members = self._work(frames, objects, loaded)
+                columns.add(loaded.rows, members, self.stream(work), loaded.digests)
+                seconds["stream"] = seconds.get("stream", 0.0) + time.perf_counter() - begun
+            if heartbeat is not None:
+                heartbeat(len(loaded.rows) + len(loaded.failures), len(loaded.failures))
+        return columns, seconds
+
+    def _inputs(self, shard: Shard) -> tuple[pd.DataFrame, Objects | None]:
+        """The shard's rows of the input tables, kept until another shard is asked for."""
+        if self._held is None or self._held[0] != shard:
+            frames = self.frames.iloc[shard.rows.start : shard.rows.stop].reset_index(drop=True)
+            self._held = (shard, frames, self._objects(shard))
+        return self._held[1], self._held[2]
+
+    def _objects(self, shard: Shard) -> Objects | None:
+        if not self.job.plan.roots & {"objects", "regions"} or not self.job.origins:
+            return None
+        table = self.store.objects(shard.rows.start, shard.rows.stop)
+        return objects_tensor(table, shard.rows.start, shapes=True)
+
+    def _batches(self, frames: pd.DataFrame, rows: list[int]) -> "Iterator[Loaded | _Blind]":
+        """Decoded batches, or bare rows where no pixel is needed."""
+        if self.job.plan.reads_pixels:
+            yield from load(self._source(frames), rows, self.job.loader)
+            return
+        for start in range(0, len(rows), BLIND_BATCH):
+            yield _blind(frames, rows[start : start + BLIND_BATCH])
+
+    def _source(self, frames: pd.DataFrame) -> Source:
+        if self.job.dataset is not None:
+            return DatasetSource(self.job.dataset, first=int(frames["position"].iloc[0]))
+        seen = zip(frames["size_bytes"].tolist(), frames["mtime_ns"].tolist(), strict=True)
+        expected = [None if size < 0 else (size, mtime) for size, mtime in seen]
+        return FileSource(self.job.root, [_path(uri) for uri in frames["uri"]], expected)
+
+    def _work(self, frames: pd.DataFrame, objects: Objects | None, loaded: "Loaded | _Blind") -> tuple[Work, Tensor]:
+        """One batch as the stream sees it, and which objects of the shard are in it."""
+        rows = torch.tensor(loaded.rows, dtype=torch.int64)
+        if objects is None:
+            members, inside = torch.empty(0, dtype=torch.int64), None
+        else:
+            place = torch.full((len(frames),), -1, dtype=torch.int64)
+            place[rows] = torch.arange(len(rows))
+            members = (place[objects.frame] >= 0).nonzero().flatten()
+            inside = objects.select(members)
+            inside = replace(inside, frame=place[inside.frame])
+        named = tuple(_frame(frames, row) for row in loaded.rows) if "frames" in self.job.plan.roots else ()
+        if loaded.pixels is not None:
+            sizes = Sizes(loaded.pixels.width, loaded.pixels.height)
+        else:
+            cut = frames.iloc[loaded.rows]
+            sizes = Sizes(torch.from_numpy(cut["width"].to_numpy(np.int32)), torch.from_numpy(cut["height"].to_numpy(np.int32)))
+        return self._assemble(named, sizes, inside, loaded.pixels, loaded.facts, single=True), members
+
+    def _assemble(
+        self,
+        frames: tuple[Frame, ...],
+        sizes: Sizes,
+        objects: Objects | None,
+        pixels: Pixels | None,
+        facts: Facts | None,
+        *,
+        single: bool,
+    ) -> Work:
+        """Build the roots the plan asked for; with `single`, also a way to see each frame alone."""
+        wanted = self.job.plan.roots
+        picked = torch.empty(0, dtype=torch.int64)
+        roots: dict[str, object] = {"frames": frames, "sizes": sizes, "objects": objects, "facts": facts, "pixels": pixels}
+        if "regions" in wanted:
+            if objects is not None:
+                origins = [
+                    i for i in range(len(self.job.origins)) if ("labels" if i == 0 else "predictions") in self.job.regions
+                ]
+                picked = torch.isin(objects.origin, torch.tensor(origins, dtype=torch.int8)).nonzero().flatten()
+            roots["regions"] = regions_of(objects.select(picked) if objects is not None else None, sizes)
+        if self.job.device != "cpu":
+            roots |= {
+                name: _moved(roots[name], self.job.device) for name in ("pixels", "regions") if roots.get(name) is not None
+            }
+
+        def alone(frame: int) -> Work:
+            cut = slice(frame, frame + 1)
+            own = None if objects is None else objects.select((objects.frame == frame).nonzero().flatten())
+            return self._assemble(
+                frames[cut],
+                Sizes(sizes.width[cut], sizes.height[cut]),
+                own and replace(own, frame=torch.zeros_like(own.frame)),
+                pixels and Pixels(pixels.data, pixels.offset[cut], pixels.height[cut], pixels.width[cut]),
+                facts and Facts(*(getattr(facts, name)[cut] for name in Facts.__dataclass_fields__)),
+                single=False,
+            )
+
+        given = {name: value for name, value in roots.items() if name in wanted or (name == "pixels" and "rgb" in wanted)}
+        return Work(given, len(sizes.width), objects, picked, alone if single else None)
+
+
+def _path(uri: str) -> str:
+    """The path below the root that a uri means; one that leads out of it is left as it is and refused when it is read."""
+    try:
+        return str(path_of(Path(), uri))
+    except FrameError:
+        return uri
+
+
+@dataclass(frozen=True, slots=True)
+class _Blind:
+    """A batch of frames whose images stay closed."""
+
+    rows: list[int]
+    failures: list[Failure]
+    pixels: None = None
+    facts: None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def digests(self) -> list[str]:
+        """No file was read."""
+        return [""] * len(self.rows)
+
+
+def _blind(frames: pd.DataFrame, rows: list[int]) -> _Blind:
+    """A batch without pixels: frames whose size is unknown fail, since most geometry needs it."""
+    known = frames["width"].notna() & frames["height"].notna()
+    good = [row for row in rows if known.iloc[row]]
+    error = FrameError("bad_dimensions", "width and height are unknown without the image", stage="open")
+    failures = [Failure(row, error) for row in rows if not known.iloc[row]]
+    return _Blind(good, failures)
+
+
+def _frame(frames: pd.DataFrame, row: int) -> Frame:
+    seconds = frames["seconds"].iloc[row]
+    return Frame(
+        str(frames["frame"].iloc[row]),
+        str(frames["uri"].iloc[row]),
+        str(frames["sequence"].iloc[row] or ""),
+        int(frames["position"].iloc[row]),
+        None if pd.isna(seconds) else float(seconds),
+    )
+
+
+def _moved(value: Any, device: str) -> Any:
+    """A struct of tensors on another device."""
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if value is None or not hasattr(value, "__dataclass_fields__"):
+        return value
+    return type(value)(*(_moved(getattr(value, name), device) for name in value.__dataclass_fields__))

@@ -1,0 +1,1 @@
+"""Intermediates that several metrics share: computed once per batch, by need."""

@@ -1,0 +1,1 @@
+"""Shapes in, numbers out: areas, unions, pixel runs. The only place that knows shapely and pycocotools."""

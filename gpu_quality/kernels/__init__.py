@@ -1,0 +1,1 @@
+"""Exact integer kernels on ragged batches: pixel statistics, thumbnails, Hamming distances."""

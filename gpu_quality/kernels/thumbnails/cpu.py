@@ -1,0 +1,309 @@
+"""Thumbnails on CPU cores: dot products of 32-bit weights along rows, then along columns, as Pillow does.
+
+Weights are padded with zeros to multiples of 16 taps and rows to match, so that every dot product is whole vectors.
+"""
+
+import math
+from collections.abc import Collection
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gpu_quality.kernels.threads import spread, threads
+from gpu_quality.kernels.thumbnails.result import SHAPES, SIDE, WANTED, SoftBlur, checked
+from gpu_quality.types import Pixels, Regions
+
+BAND: Final = 1 << 19
+"""Pixels above which the rows of one frame are spread over threads."""
+WIDTHS: Final = (32, 9, 8)
+HEIGHTS: Final = (32, 8, 9)
+COLUMNS: Final = 49
+"""Thumbnail columns of a row: 32 + 9 + 8."""
+
+compiled: Any = njit(nogil=True, cache=True, error_model="numpy")
+
+
+@compiled
+def weigh(x, lanczos):  # type: ignore[no-untyped-def]
+    """The filter at x: Lanczos of three lobes, or the cubic with a = -0.5."""
+    if lanczos:
+        if x == 0.0:
+            return 1.0
+        if not -3.0 <= x < 3.0:
+            return 0.0
+        return math.sin(x * math.pi) / (x * math.pi) * (math.sin(x / 3 * math.pi) / (x / 3 * math.pi))
+    x = abs(x)
+    if x < 1.0:
+        return (1.5 * x - 2.5) * x * x + 1
+    return (((x - 5) * x + 8) * x - 4) * -0.5 if x < 2.0 else 0.0
+
+
+@compiled
+def weights(side, size, lanczos):  # type: ignore[no-untyped-def]
+    """First pixel of every output and its integer weights, 22 fractional bits, padded with zeros to whole vectors."""
+    scale = side / size
+    stretch = max(scale, 1.0)
+    support = (3.0 if lanczos else 2.0) * stretch
+    pitch = (int(math.ceil(support)) * 2 + 1 + 15) // 16 * 16
+    first, table = np.zeros(size, np.int64), np.zeros((size, pitch), np.int32)
+    values = np.empty(pitch, np.float64)
+    for out in range(size):
+        center = (out + 0.5) * scale
+        begin, end = max(int(center - support + 0.5), 0), min(int(center + support + 0.5), side)
+        total = 0.0
+        for x in range(begin, end):
+            values[x - begin] = weigh((x - center + 0.5) * (1.0 / stretch), lanczos)
+            total += values[x - begin]
+        first[out] = begin
+        for i in range(end - begin):
+            value = (values[i] / total if total != 0.0 else values[i]) * (1 << 22)
+            table[out, i] = int(value - 0.5) if value < 0 else int(value + 0.5)
+    return first, table
+
+
+@compiled
+def rounded(total):  # type: ignore[no-untyped-def]
+    """A sum with 22 fractional bits as a byte."""
+    return np.uint8(min(max(np.int32(total + np.int32(1 << 21)) >> np.int32(22), 0), 255))
+
+
+@compiled
+def across(row, first, table, out):  # type: ignore[no-untyped-def]
+    """Horizontal pass of one padded row of bytes."""
+    pitch = table.shape[1]
+    for o in range(len(first)):
+        taps, part = table[o], row[first[o] : first[o] + pitch]
+        total = np.int32(0)
+        for i in range(pitch):
+            total = np.int32(total + np.int32(part[i]) * taps[i])
+        out[o] = rounded(total)
+
+
+@compiled
+def along(rows, height, first, table, out):  # type: ignore[no-untyped-def]
+    """Vertical pass: rows [height, n] of bytes to out [size, n]."""
+    n = rows.shape[1]
+    totals = np.empty(n, np.int32)
+    for o in range(len(first)):
+        totals[:] = 0
+        for i in range(min(table.shape[1], height - first[o])):
+            weight, row = table[o, i], rows[first[o] + i]
+            for x in range(n):
+                totals[x] = np.int32(totals[x] + np.int32(row[x]) * weight)
+        for x in range(n):
+            out[o, x] = rounded(totals[x])
+
+
+@compiled
+def luma_of(red, green, blue, y, n):  # type: ignore[no-untyped-def]
+    """Y of n pixels in planes."""
+    for i in range(n):
+        weighted = np.int32(19595) * np.int32(red[i]) + np.int32(38470) * np.int32(green[i])
+        y[i] = np.uint8(np.int32(weighted + np.int32(7471) * np.int32(blue[i]) + np.int32(32768)) >> np.int32(16))
+
+
+@compiled
+def split(row, red, green, blue, n):  # type: ignore[no-untyped-def]
+    """n interleaved pixels to planes."""
+    for i in range(n):
+        red[i] = row[3 * i]
+        green[i] = row[3 * i + 1]
+        blue[i] = row[3 * i + 2]
+
+
+@compiled
+def luma_rows(data, frame, y0, y1, tables, out):  # type: ignore[no-untyped-def]
+    """Horizontal passes of Y to the three widths, rows y0 .. y1 of a frame (start, height, width)."""
+    start, width = frame[0], frame[2]
+    planes = np.zeros((4, width + 6 * width // 8 + 64), np.uint8)
+    for y in range(y0, y1):
+        at = start + 3 * y * width
+        split(data[at : at + 3 * width], planes[0], planes[1], planes[2], width)
+        luma_of(planes[0], planes[1], planes[2], planes[3], width)
+        to = 0
+        for first, table in tables:
+            across(planes[3], first, table, out[y, to : to + len(first)])
+            to += len(first)
+
+
+@compiled
+def luma_tables(side, sizes):  # type: ignore[no-untyped-def]
+    """Lanczos weights from one side to three sizes."""
+    return weights(side, sizes[0], True), weights(side, sizes[1], True), weights(side, sizes[2], True)
+
+
+@compiled
+def luma_columns(rows, height, tables, square, wide, tall):  # type: ignore[no-untyped-def]
+    """Vertical passes to the three thumbnails."""
+    along(np.ascontiguousarray(rows[:, :32]), height, tables[0][0], tables[0][1], square)
+    along(np.ascontiguousarray(rows[:, 32:41]), height, tables[1][0], tables[1][1], wide)
+    along(np.ascontiguousarray(rows[:, 41:]), height, tables[2][0], tables[2][1], tall)
+
+
+@compiled
+def luma_thumbnails(data, frames, square, wide, tall):  # type: ignore[no-untyped-def]
+    """All thumbnails of Y of some frames; weights are made anew only where the size changes."""
+    across_tables, along_tables = luma_tables(1, WIDTHS), luma_tables(1, HEIGHTS)
+    height, width = 1, 1
+    for f in range(len(frames)):
+        if frames[f, 2] != width:
+            width = frames[f, 2]
+            across_tables = luma_tables(width, WIDTHS)
+        if frames[f, 1] != height:
+            height = frames[f, 1]
+            along_tables = luma_tables(height, HEIGHTS)
+        rows = np.empty((height, COLUMNS), np.uint8)
+        luma_rows(data, (frames[f, 0], height, width), 0, height, across_tables, rows)
+        luma_columns(rows, height, along_tables, square[f], wide[f], tall[f])
+
+
+@compiled
+def color_rows(data, frame, rect, y0, y1, first, table, out):  # type: ignore[no-untyped-def]
+    """Horizontal bicubic pass of R, G, B of rows y0 .. y1 of a rectangle; without weights a plain copy."""
+    n, size = rect[2] - rect[0], out.shape[2]
+    planes = np.zeros((3, n + 64 + table.shape[1]), np.uint8)
+    for y in range(y0, y1):
+        at = frame[0] + 3 * ((rect[1] + y) * frame[2] + rect[0])
+        if n == size:
+            split(data[at : at + 3 * n], out[y, 0], out[y, 1], out[y, 2], n)
+            continue
+        split(data[at : at + 3 * n], planes[0], planes[1], planes[2], n)
+        for c in range(3):
+            across(planes[c], first, table, out[y, c])
+
+
+@compiled
+def edge_sums(y, out):  # type: ignore[no-untyped-def]
+    """Count, sum and sum of squares of the clipped edge response, sum of squared luma counts."""
+    h, w = y.shape
+    counts = np.zeros(256, np.int64)
+    for i in range(h):
+        for x in range(w):
+            counts[y[i, x]] += 1
+            value = np.int64(y[i, x])
+            if h >= 3 and w >= 3 and 0 < i < h - 1 and 0 < x < w - 1:
+                around = np.int64(0)
+                for dy in range(-1, 2):
+                    for dx in range(-1, 2):
+                        around += y[i + dy, x + dx]
+                value = min(max(9 * value - around, 0), 255)
+            out[1] += value
+            out[2] += value * value
+    out[0] = h * w
+    out[3] = (counts * counts).sum()
+
+
+@compiled
+def soft_blur(rows, height, first, table, out):  # type: ignore[no-untyped-def]
+    """Vertical pass of rows [h, 3, w], then luma and its edge sums."""
+    h, w = rows.shape[0], rows.shape[2]
+    flat = rows.reshape(h, 3 * w)
+    if height != h:
+        small = np.empty((height, 3 * w), np.uint8)
+        along(flat, h, first, table, small)
+        flat = small
+    y = np.empty((height, w), np.uint8)
+    for i in range(height):
+        luma_of(flat[i, :w], flat[i, w : 2 * w], flat[i, 2 * w :], y[i], w)
+    edge_sums(y, out)
+
+
+@compiled
+def blur_side(side, other):  # type: ignore[no-untyped-def]
+    """Length of a side in the thumbnail that blur is measured on."""
+    longest = max(side, other)
+    return side if longest <= SIDE else max(SIDE * side // longest, 1)
+
+
+@compiled
+def blur_tasks(data, frames, tasks, out):  # type: ignore[no-untyped-def]
+    """Blur sums of the rectangle of each task (frame, x0, y0, x1, y1); weights are made anew where the size changes."""
+    sides = (0, 0)
+    first_x, table_x = weights(1, 1, False)
+    first_y, table_y = weights(1, 1, False)
+    for t in range(len(tasks)):
+        f, rect = tasks[t, 0], tasks[t, 1:5]
+        w, h = rect[2] - rect[0], rect[3] - rect[1]
+        width, height = blur_side(w, h), blur_side(h, w)
+        if (width != w or height != h) and sides != (w, h):
+            first_x, table_x = weights(w, width, False)
+            first_y, table_y = weights(h, height, False)
+            sides = (w, h)
+        rows = np.empty((h, 3, width), np.uint8)
+        color_rows(data, (frames[f, 0], frames[f, 1], frames[f, 2]), rect, 0, h, first_x, table_x, rows)
+        soft_blur(rows, height, first_y, table_y, out[t])
+
+
+def thumbnails(pixels: Pixels, regions: Regions, wanted: Collection[str]) -> dict[str, Tensor | SoftBlur]:
+    """The wanted thumbnails, on the threads of ``kernels.threads``; see ``kernels.thumbnails``."""
+    names = checked(wanted)
+    data = pixels.data.contiguous().numpy()
+    frames = torch.stack([pixels.offset.long(), pixels.height.long(), pixels.width.long()], 1).numpy()
+    out: dict[str, Tensor | SoftBlur] = {}
+    if names & set(SHAPES):
+        out |= _luma(data, frames)
+    if "soft_blur" in names:
+        tasks = np.concatenate([regions.frame.numpy()[:, None], regions.rect.numpy().astype(np.int64)], 1)
+        out["soft_blur"] = SoftBlur(*torch.from_numpy(_blur(data, frames, tasks)).unbind(1))
+    return {name: out[name] for name in WANTED if name in names}
+
+
+def _jobs(work: NDArray[np.int64]) -> list[slice]:
+    """Consecutive tasks of about equal work, a few jobs per thread."""
+    total = work.cumsum()
+    count = 4 * threads() if threads() > 1 and len(total) and total[-1] > 1 << 16 else 1
+    cuts = np.searchsorted(total, np.linspace(0, total[-1] if len(total) else 0, count + 1)[1:-1])
+    edges = np.unique(np.concatenate([[0], cuts, [len(total)]]))
+    return [slice(a, b) for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
+
+
+def _bands(height: int) -> list[tuple[int, int]]:
+    cuts = np.linspace(0, height, 4 * threads() + 1).astype(np.int64).tolist()
+    return list(zip(cuts[:-1], cuts[1:], strict=True))
+
+
+def _luma(data: NDArray[np.uint8], frames: NDArray[np.int64]) -> dict[str, Tensor]:
+    found = {name: np.empty((len(frames), *shape), np.uint8) for name, shape in SHAPES.items()}
+    square, wide, tall = found["square"], found["wide"], found["tall"]
+    area = frames[:, 1] * frames[:, 2]
+    large = (area > BAND) & (threads() > 1) & (len(frames) < 4 * threads())
+    for index in np.flatnonzero(large):
+        frame = tuple(frames[index].tolist())
+        rows = np.empty((frame[1], COLUMNS), np.uint8)
+        tables = luma_tables(frame[2], WIDTHS)
+        spread(lambda band, f=frame, t=tables, r=rows: luma_rows(data, f, *band, t, r), _bands(frame[1]))
+        luma_columns(rows, frame[1], luma_tables(frame[1], HEIGHTS), square[index], wide[index], tall[index])
+    small = np.flatnonzero(~large)
+
+    def work(job: slice) -> None:
+        mine = small[job]
+        parts = [np.empty((len(mine), *shape), np.uint8) for shape in SHAPES.values()]
+        luma_thumbnails(data, frames[mine], *parts)
+        square[mine], wide[mine], tall[mine] = parts
+
+    spread(work, _jobs(area[small]))
+    return {name: torch.from_numpy(array) for name, array in found.items()}
+
+
+def _blur(data: NDArray[np.uint8], frames: NDArray[np.int64], tasks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count, response, response squared, squared histogram of every region: int64 [r, 4]."""
+    out = np.zeros((len(tasks), 4), np.int64)
+    sides = np.maximum(tasks[:, 3:5] - tasks[:, 1:3], 0)
+    area = sides[:, 0] * sides[:, 1]
+    large = (area > BAND) & (threads() > 1) & (len(tasks) < 4 * threads())
+    for index in np.flatnonzero(large):
+        frame, rect, (w, h) = tuple(frames[tasks[index, 0]].tolist()), tasks[index, 1:5], sides[index].tolist()
+        width, height = blur_side(w, h), blur_side(h, w)
+        rows = np.empty((h, 3, width), np.uint8)
+        table = weights(w, width, False)
+        spread(lambda band, a=(frame, rect), t=table, r=rows: color_rows(data, *a, *band, *t, r), _bands(h))
+        soft_blur(rows, height, *weights(h, height, False), out[index])
+    small = np.flatnonzero((area > 0) & ~large)
+    mine, sums = tasks[small], np.zeros((len(small), 4), np.int64)
+    spread(lambda job: blur_tasks(data, frames, mine[job], sums[job]), _jobs(area[small]))
+    out[small] = sums
+    return out
