@@ -9,9 +9,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpu_quality.annotations.columns import ObjectColumns, merged, problems_of, with_areas
-from gpu_quality.annotations.rows import arrow_rows, unique_ids
+from gpu_quality.annotations.rows import arrow_rows, polygon_column, unique_ids
 from gpu_quality.annotations.tables import CLASSIFICATIONS, ERRORS, FRAMES, OBJECTS, Dataset, empty, with_names
 from gpu_quality.errors import UsageError
+from gpu_quality.geometry.polygons import Outlines, reordered
 
 Ints = NDArray[np.int64]
 
@@ -42,6 +43,7 @@ class Builder:
         self.origins = ["labels"]
         self._frames: dict[str, list[Any]] = {name: [] for name in FRAMES.names}
         self._objects: list[pa.Table] = []
+        self._outlines: list[Outlines | int] = []
         self._errors: list[dict[str, object]] = []
 
     def add_frames(
@@ -129,6 +131,7 @@ class Builder:
             columns = columns.take(np.flatnonzero(good))
         if len(columns):
             self._objects.append(arrow_rows(number, origin, with_areas(columns)))
+            self._outlines.append(columns.outlines or len(columns))
 
     def build(self) -> Dataset:
         """The finished tables: frames sorted by id, objects by frame, origin and input order."""
@@ -174,6 +177,7 @@ class Builder:
         order = np.lexsort((columns["origin"].to_numpy(), row))
         done = {"row": pa.array(row[order])}
         done["frame"] = frames.column("frame").take(done["row"])
+        done["polygon"] = polygon_column(reordered(self._outlines, order))
         while columns:
             name, column = columns.popitem()
             done[name] = column.take(pa.array(order))

@@ -12,8 +12,9 @@ from gpu_quality.annotations.columns import Masks, ObjectColumns, kinds
 from gpu_quality.annotations.tables import OBJECTS
 from gpu_quality.geometry.polygons import Outlines
 
-STORED = pa.schema([field for field in OBJECTS if field.name != "frame"])
-"""Columns of objects before frames are sorted: `row` is the Builder's row of the frame, which gives `frame` in the end."""
+STORED = pa.schema([field for field in OBJECTS if field.name not in ("frame", "polygon")])
+"""Columns of objects before they are sorted: `row` is the Builder's row of the frame, which gives `frame` in the end. Outlines,
+by far the largest column, wait in NumPy."""
 
 
 def arrow_rows(number: int, origin: str, columns: ObjectColumns) -> pa.Table:
@@ -38,15 +39,14 @@ def arrow_rows(number: int, origin: str, columns: ObjectColumns) -> pa.Table:
         given["track"] = pa.array(columns.track, mask=columns.track < 0)
     if columns.angle is not None:
         given["angle"] = pa.array(columns.angle, mask=np.isnan(columns.angle))
-    if columns.outlines is not None:
-        given["polygon"] = _polygons(columns.outlines)
     if columns.masks is not None:
         given["rle"] = _rle(columns.masks)
     arrays = [given.get(field.name, pa.nulls(n, field.type)) for field in STORED]
     return pa.table([a if isinstance(a, pa.Array) else pa.array(a, f.type) for a, f in zip(arrays, STORED, strict=True)], STORED)
 
 
-def _polygons(outlines: Outlines) -> pa.Array:
+def polygon_column(outlines: Outlines) -> pa.Array:
+    """Outlines as lists of rings of numbers; null for an object without rings."""
     rings = pa.ListArray.from_arrays(pa.array(outlines.numbers, pa.int32()), pa.array(outlines.values))
     none = pa.array(np.diff(outlines.rings) == 0)
     return pa.ListArray.from_arrays(pa.array(outlines.rings, pa.int32()), rings, mask=none)

@@ -1,6 +1,6 @@
 """Which columns a store already has, which layer holds them, and which have to be computed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ def pending_layers(plan: Plan, store: Store, origins: tuple[str, ...], *, replac
     for table in (False, True):
         names = sorted(name for name in missing if plan.columns[name].table is table)
         if names:
-            store.begin_layer(plan.layer(names), _meta(plan, names, origins, table=table))
+            store.begin_layer(plan.layer(names), _meta(plan, names, origins, store, table=table))
     unfinished = []
     for layer in store.layers():
         columns = tuple(layer.meta["wanted"])
@@ -70,7 +70,7 @@ def _other_meaning(name: str, held: Mapping[str, Any], options: Mapping[str, obj
     )
 
 
-def _meta(plan: Plan, names: Iterable[str], origins: tuple[str, ...], *, table: bool) -> dict[str, Any]:
+def _meta(plan: Plan, names: Sequence[str], origins: tuple[str, ...], store: Store, *, table: bool) -> dict[str, Any]:
     """What `layer.json` says: the plan's columns, and every stored column with its facts."""
     steps = {step.name: step for step in (*plan.stream, *plan.table)}
     wanted, columns = {}, {}
@@ -90,7 +90,7 @@ def _meta(plan: Plan, names: Iterable[str], origins: tuple[str, ...], *, table: 
                 "fingerprint": column.fingerprint,
                 "summary": step.node.summary,
             }
-    if not table and plan.only(list(names)).reads_pixels:
+    if not table and plan.only(names).reads_pixels and "file_hash" not in store.columns():
         columns["file_hash"] = {"per": "frame", "metric": "file_hash", "hidden": False, "unit": "SHA-256 of the file"}
     return {"kind": "table" if table else "stream", "wanted": wanted, "columns": columns, "plugins": _plugins(plan, names)}
 

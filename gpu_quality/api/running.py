@@ -37,7 +37,6 @@ def run_config(
     *,
     dataset: Any = None,
     replace: bool = False,
-    update: bool = False,
     retry_errors: bool = False,
 ) -> Store:
     """Score what `config` asks for into its store, doing only what is not done yet, and return the store.
@@ -49,7 +48,7 @@ def run_config(
         raise UsageError("there is no place for the results", hint="name a folder with --out, or `out:` in the config")
     out = Path(config.out)
     with writer_lock(out):
-        store, root = _open_or_create(config, out, progress, dataset, update=update)
+        store, root = _open_or_create(config, out, progress, dataset)
         wanted = build_plan(config, store.identity)
         origins = tuple(store.identity["origins"])
         if retry_errors:
@@ -97,9 +96,7 @@ def _question(config: RunConfig, dataset: Any) -> dict[str, Any]:
     }
 
 
-def _open_or_create(
-    config: RunConfig, out: Path, progress: Progress, dataset: Any, *, update: bool
-) -> tuple[Store, Path | None]:
+def _open_or_create(config: RunConfig, out: Path, progress: Progress, dataset: Any) -> tuple[Store, Path | None]:
     question = _question(config, dataset)
     if (out / "run.json").is_file():
         store = Store.open(out)
@@ -109,7 +106,7 @@ def _open_or_create(
             raise IncompatibleError(
                 f"{out} answers another question: {told}", hint="write to another --out, or repeat the earlier settings"
             )
-        root = changes.check_inputs(store, config.source, dataset, progress.say, update=update)
+        root = changes.check_inputs(store, config.source, dataset, progress.say)
         return store, root
     progress.say("listing the input")
     tables, root = inputs.read_source(config.source, progress.say, dataset)

@@ -66,7 +66,8 @@ def score(
     columns = {name: _joined(cells) for name, cells in parts.items()}
     if built.table:
         columns |= _table_columns(built, columns, shapes, resources)
-    return pd.DataFrame({name: columns[name] for name in wanted if name in columns}, index=pd.Index(names, name="frame"))
+    result = pd.DataFrame({name: columns[name] for name in wanted if name in columns})
+    return result.set_axis(pd.Index(names, name="frame"))
 
 
 class _Given:

@@ -130,7 +130,7 @@ def _print_distributions(sheet: Sheet, console: Console) -> None:
         console.print(f"no metric per {sheet.per} is stored", markup=False)
         return
     rows = [_cells(d) for d in found]
-    names = _fitting(rows, console.width)
+    names = _fitting(rows, [d.column.topic for d in found], console.width)
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
     for name in names:
         right = name not in ("metric", "unit", "histogram", "bad")
@@ -150,10 +150,11 @@ def _print_distributions(sheet: Sheet, console: Console) -> None:
     )
 
 
-def _fitting(rows: Sequence[dict[str, str]], width: int) -> list[str]:
+def _fitting(rows: Sequence[dict[str, str]], headings: Sequence[str], width: int) -> list[str]:
     """Names of the columns that fit side by side."""
     names = list(rows[0])
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) + 1 for name in names}
+    widths[names[0]] = max(widths[names[0]], *(len(heading) + 1 for heading in headings))
     for name in _OPTIONAL:
         if sum(widths[kept] for kept in names) <= width:
             break
@@ -173,7 +174,7 @@ def _print_issues(sheet: Sheet, console: Console, named: int) -> None:
     console.print()
     if present:
         table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
-        for name, justify in (("issue", "left"), (f"{sheet.per}s", "right"), ("share", "right"), ("worst first", "left")):
+        for name, justify in (("issue", "left"), (f"{sheet.per}s", "right"), ("share", "right"), ("score, frame, worst first" if sheet.per == "frame" else "worst first", "left")):
             table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
         for issue in present:
             table.add_row(*[Text(part) for part in _issue_cells(issue, sheet, named)])
@@ -185,14 +186,16 @@ def _print_issues(sheet: Sheet, console: Console, named: int) -> None:
 
 
 def _issue_cells(issue: Issue, sheet: Sheet, named: int) -> list[str]:
+    """One row of the table of issues; the frames stand one a line."""
     ids, count = sheet.table[sheet.per], len(issue.rows)
     rule = "" if issue.threshold is None or issue.score is None else f" (< {number(issue.threshold)})"
     scores = None if issue.score is None else sheet.values(issue.score.name)
-    texts = [
-        clean(ids.iloc[row], 60) + ("" if scores is None else f" {number(scores[row])}") for row in issue.rows[:named].tolist()
+    lines = [
+        ("" if scores is None else f"{number(scores[row]):<8}") + clean(ids.iloc[row], 60) for row in issue.rows[:named].tolist()
     ]
-    rest = f", … {count - named:,} more" if count > named else ""
-    return [spaced(issue.name) + rule, f"{count:,}", share(count, issue.total), ", ".join(texts) + rest]
+    if count > named:
+        lines.append(f"… {count - named:,} more")
+    return [spaced(issue.name) + rule, f"{count:,}", share(count, issue.total), "\n".join(lines)]
 
 
 # Extremes.

@@ -20,11 +20,20 @@ Columns = Mapping[str, "np.ndarray | list[object]"]
 class ShardColumns:
     """Columns of one shard in the making: every frame and object has its row from the start, null until it is scored."""
 
-    def __init__(self, plan: Plan, origins: Sequence[str], frames: pd.DataFrame, objects: Objects | None, shard: str) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        origins: Sequence[str],
+        frames: pd.DataFrame,
+        objects: Objects | None,
+        shard: str,
+        *,
+        hashed: bool,
+    ) -> None:
         self.shard, self.frames, self.objects = shard, frames, objects
         self.scored = self.failed = 0
         self._hashes: list[str | None] = [None] * len(frames)
-        self._reads = plan.reads_pixels
+        self._hashed = hashed
         self._frame, self._object = _layout(plan, origins, len(frames), 0 if objects is None else len(objects))
         self._errors: list[dict[str, object]] = []
         self._nulls: list[tuple[str, str | None, str, str]] = []
@@ -60,8 +69,9 @@ class ShardColumns:
     def tables(self) -> dict[str, Columns]:
         """The tables to commit; objects, errors and nulls only where there are any."""
         tables: dict[str, Columns] = {"frames": self._finished(self._frame)}
-        if self._reads:
-            tables["frames"] = {**tables["frames"], "file_hash": list(self._hashes)}
+        if self._hashed:
+            known = np.array([name or "" for name in self._hashes], dtype="<U64")
+            tables["frames"] = {**tables["frames"], "file_hash": np.ma.masked_array(known, mask=known == "")}
         if self.objects is not None and self._object:
             tables["objects"] = self._finished(self._object)
         if self._errors:

@@ -173,11 +173,13 @@ class Stream:
         """Turn a kept value into cells of the frame table, the object table, or both."""
         if step.name not in self.plan.keep:
             return
-        if isinstance(value, _Failed) and work.single is not None and work.frames > 1:
-            if step.name not in rows.isolated:
-                self._isolate(step, work, rows)
-            return
         per, total = step.node.per, 0 if work.objects is None else len(work.objects)
+        if work.single is not None and work.frames > 1:
+            expected = {"frame": work.frames, "region": work.frames + len(work.picked)}.get(per, total)
+            if _problem(step, value, expected if indices is None or per == "frame" else len(indices))[0]:
+                if step.name not in rows.isolated:
+                    self._isolate(step, work, rows)
+                return
         if per == "frame":
             name = step.name if origin == 0 or indices is None else f"{step.name}_{self.origins[origin]}"
             rows.frame[name] = self._cells(step, value, work.frames, rows, lambda i: (i, None), work)
@@ -290,6 +292,8 @@ def _empty(rows: int, dtype: torch.dtype) -> Cells:
 
 def _problem(step: Step, value: Any, expected: int) -> tuple[str, str]:
     """What is wrong with a result, in words that name the metric, what was found and the remedy; "" when nothing is."""
+    if isinstance(value, Masked):
+        value = value.value
     if isinstance(value, _Failed):
         return value.detail, value.exc_type
     rows = {"frame": "frame of the batch", "object": "object", "region": "region", "classification": "answer"}[step.node.per]

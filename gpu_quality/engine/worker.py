@@ -64,6 +64,8 @@ class Worker:
         self.store = Store.open(job.store)
         self.frames = self.store.frames().to_pandas()
         resources = {"classes": job.classes, "seed": job.seed}
+        layer = next(layer for layer in self.store.layers() if layer.name == job.layer)
+        self.hashed = "file_hash" in layer.columns
         self._held: tuple[Shard, pd.DataFrame, Objects | None] | None = None
         self.stream = Stream(job.plan, {k: v for k, v in resources.items() if k in job.plan.resources}, job.origins)
 
@@ -85,7 +87,7 @@ class Worker:
     ) -> tuple[ShardColumns, dict[str, float]]:
         """Score the given rows of a shard without writing anything."""
         frames, objects = self._inputs(shard)
-        columns = ShardColumns(self.job.plan, self.job.origins, frames, objects, shard.name)
+        columns = ShardColumns(self.job.plan, self.job.origins, frames, objects, shard.name, hashed=self.hashed)
         seconds: dict[str, float] = {}
         for loaded in self._batches(frames, list(rows)):
             for failure in loaded.failures:
@@ -115,8 +117,9 @@ class Worker:
         return objects_tensor(table, shard.rows.start, shapes=True)
 
     def _batches(self, frames: pd.DataFrame, rows: list[int]) -> "Iterator[Loaded | _Blind]":
-        """Decoded batches, or bare rows where no pixel is needed."""
-        if self.job.plan.reads_pixels:
+        """Decoded batches, or bare rows where no pixel is needed and the labels say how large the frames are."""
+        images = self.job.root is not None or self.job.dataset is not None
+        if self.job.plan.reads_pixels or (images and frames[["width", "height"]].isna().any(axis=None)):
             yield from load(self._source(frames), rows, self.job.loader)
             return
         for start in range(0, len(rows), BLIND_BATCH):

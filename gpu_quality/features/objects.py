@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from gpu_quality.functional import boxes
 from gpu_quality.functional.overlaps import best_partner, meeting_pairs
 from gpu_quality.geometry import overlaps
 from gpu_quality.registry import feature
@@ -44,9 +45,19 @@ def overlap(objects: Objects, sizes: Sizes, *, wanted: frozenset[str]) -> dict[s
     same = objects.class_id[pairs[0]] == objects.class_id[pairs[1]]
     if "any_class_overlap" not in wanted:
         pairs, same = pairs[:, same], same[same]
-    iou = torch.from_numpy(overlaps.shared(objects, sizes, pairs[0].numpy(), pairs[1].numpy()))
+    iou = _iou(objects, sizes, pairs)
     made = {"any_class_overlap": _best(pairs, iou, areal), "same_class_overlap": _best(pairs[:, same], iou[same], areal)}
     return {name: made[name] for name in wanted}
+
+
+def _iou(objects: Objects, sizes: Sizes, pairs: Int64[Tensor, "2 p"]) -> Float64[Tensor, " p"]:
+    """Intersection over union of the two shapes of every pair."""
+    value = boxes.iou(objects.box[pairs[0]], objects.box[pairs[1]])
+    outlined = torch.from_numpy(overlaps.kinds(objects) > 0)[pairs].any(0)
+    if outlined.any():
+        first, second = pairs[:, outlined].numpy()
+        value[outlined] = torch.from_numpy(overlaps.shared(objects, sizes, first, second))
+    return value
 
 
 def _best(pairs: Int64[Tensor, "2 p"], iou: Float64[Tensor, " p"], areal: Tensor) -> Overlap:

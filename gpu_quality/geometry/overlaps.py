@@ -17,7 +17,6 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_BOX: Final = KINDS.index("box")
 _MASK: Final = KINDS.index("mask")
 
 
@@ -64,15 +63,12 @@ def areas(objects: Objects, sizes: Sizes) -> Floats:
 
 
 def shared(objects: Objects, sizes: Sizes, first: Ints, second: Ints) -> Floats:
-    """Intersection over union of the objects ``first[i]`` and ``second[i]``; they lie in the same frame."""
-    kind, box = kinds(objects), objects.box.cpu().numpy()
+    """Intersection over union of the shapes of objects ``first[i]`` and ``second[i]``; they lie in the same frame."""
+    kind = kinds(objects)
     out = np.zeros(len(first))
     masked = (kind[first] == _MASK) | (kind[second] == _MASK)
-    plain = (kind[first] == _BOX) & (kind[second] == _BOX)
-    out[plain] = _box_iou(box[first[plain]], box[second[plain]])
-    exact = ~masked & ~plain
-    if exact.any():
-        out[exact] = _outline_iou(outlines(objects), first[exact], second[exact])
+    if not masked.all():
+        out[~masked] = _outline_iou(outlines(objects), first[~masked], second[~masked])
     if masked.any():
         out[masked] = _pixel_iou(regions_of(objects, sizes), len(sizes.width), first[masked], second[masked])
     return out
@@ -81,12 +77,6 @@ def shared(objects: Objects, sizes: Sizes, first: Ints, second: Ints) -> Floats:
 def _ratio(inter: Floats, one: Floats, other: Floats) -> Floats:
     union = one + other - inter
     return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
-
-
-def _box_iou(a: Floats, b: Floats) -> Floats:
-    side = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None)
-    one, other = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
-    return _ratio(side.prod(1), one.prod(1), other.prod(1))
 
 
 def _outline_iou(outline: Outlines, first: Ints, second: Ints) -> Floats:

@@ -14,6 +14,7 @@ from gpu_quality.errors import UnknownNameError, UsageError
 Bad = Literal["low", "high", "neither"]
 Kind = Literal["number", "flag", "group", "fingerprint"]
 TOPICS: Final = {
+    "flags": "Issues",
     "issues": "Issue scores",
     "exposure": "Light and exposure",
     "color": "Color",
@@ -21,6 +22,7 @@ TOPICS: Final = {
     "sharpness": "Sharpness, noise, compression",
     "facts": "File and size",
     "duplicates": "Repeated frames",
+    "hashes": "Fingerprints",
     "objects": "Objects",
 }
 """Module of a built-in metric → heading, in the order of headings; other modules get a heading of their own behind these."""

@@ -64,7 +64,8 @@ def assert_equal(files: list[Path]) -> pd.DataFrame:
 
 def test_equals_cleanvision_on_made_images(tmp_path: Path) -> None:
     images = [photo(40, 60, 0), photo(300, 170, 1), photo(1, 90, 2), photo(64, 64, 3), photo(65, 20, 4), photo(2, 70, 5)]
-    images += [images[0], images[1] // 9, 255 - images[1] // 30, flat(50, 50, (9, 9, 9)), flat(3, 4, (0, 0, 0))]
+    # a copy is one in cleanvision's sense too: gray pixels stored once as L and once as RGB would not be
+    images += [images[0], images[1] // 9, 255 - images[1] // 30, flat(50, 50, (9, 9, 8)), flat(3, 4, (1, 0, 0))]
     files = []
     for row, image in enumerate(images):
         for mode in ("RGB", "L"):

@@ -10,7 +10,7 @@ from gpu_quality.annotations import Builder, ObjectColumns
 from gpu_quality.annotations.columns import Bools, Ints, with_shape_boxes
 from gpu_quality.data.formats.coco_columns import Records, columns_of
 from gpu_quality.data.formats.folder import uri_of
-from gpu_quality.data.formats.json_records import read_pieces
+from gpu_quality.data.formats.json_records import collector_paused, read_pieces
 from gpu_quality.errors import UsageError
 from gpu_quality.registry import reader
 
@@ -33,10 +33,11 @@ def read(path: Path, builder: Builder, origin: str) -> None:
     Raises `UsageError` where the file as a whole is unusable; a record that breaks a rule becomes an error row.
     """
     try:
-        if origin == "labels":
-            _read_labels(path, builder)
-        else:
-            _read_results(path, builder, origin)
+        with collector_paused():
+            if origin == "labels":
+                _read_labels(path, builder)
+            else:
+                _read_results(path, builder, origin)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", hint="give the path of a COCO JSON file") from error
 
@@ -194,13 +195,14 @@ def _unknown(key: str, value: Any, among: str) -> str:
 
 def _sources(records: Records) -> Ints | list[str]:
     """Annotation ids; a record without one is called by its place."""
-    if set(map(type, records.source)) <= {int} and max(records.source, default=0) < 1 << 63:
-        return np.array(records.source, np.int64)
+    if isinstance(records.source, np.ndarray):
+        return records.source
     return [f"record-{records.first + i}" if s is None else str(s) for i, s in enumerate(records.source)]
 
 
-def _look_up(ids: Sequence[Any], rows: Mapping[object, int]) -> Ints:
+def _look_up(ids: Ints | list[Any], rows: Mapping[object, int]) -> Ints:
     """Rows of these ids, -1 where unknown; 7 and "7" mean the same where only one of them is there."""
+    ids = ids.tolist() if isinstance(ids, np.ndarray) else ids
     try:
         found = np.fromiter((rows.get(i, -1) for i in ids), np.int64, len(ids))
     except TypeError:  # a list or an object as an id

@@ -4,9 +4,11 @@ A file is never parsed as a whole, so memory does not grow with it. A piece is c
 the parser does not agree (the cut lies inside a text or a nested list), the brackets are counted instead.
 """
 
+import gc
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -17,8 +19,8 @@ from numpy.typing import NDArray
 
 from gpu_quality.errors import UsageError
 
-PIECE: Final = 4 << 20
-"""Bytes parsed at a time: parsed they take about ten times as much, and larger pieces are no faster."""
+PIECE: Final = 1 << 20
+"""Bytes parsed at a time: parsed they take about ten times as much, and larger pieces are no faster (0.5 to 4 MB measured)."""
 
 _BETWEEN: Final = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*\{")
 _KEY: Final = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
@@ -41,6 +43,18 @@ class Piece:
     key: str
     first: int
     records: list[Any] | None
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """No search for reference cycles meanwhile: parsed JSON has none, and looking for them takes longer than parsing."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def read_pieces(path: Path) -> Iterator[Piece]:

@@ -7,6 +7,8 @@ term is 2,080,800, times 1,024 pixels. This file is long because compiled code i
 a change there would not recompile the sweep that calls them.
 """
 
+import math
+import threading
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -55,7 +57,6 @@ WIDTH: Final = 108
 compiled: Any = njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
 """Without reference counts: a slice would cost two atomic operations, and a row takes dozens of slices."""
 
-allocating: Any = njit(nogil=True, cache=True, error_model="numpy")
 
 
 @compiled
@@ -154,17 +155,17 @@ def laplacian(up, mid, down, a, n, buffer):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def gradient(up, mid, down, a, n, across, along):  # type: ignore[no-untyped-def]
+def gradient(up, mid, down, a, n, shorts):  # type: ignore[no-untyped-def]
     """Sum of gx² + gy² (3x3 Sobel) and number of pixels where it reaches 100²."""
     u, c, d = up[a - 1 : a + n + 1], mid[a - 1 : a + n + 1], down[a - 1 : a + n + 1]
-    strong = np.int16(0)
+    smooth, step, across, along = shorts[0], shorts[1], shorts[2], shorts[3]
+    for i in range(n + 2):
+        smooth[i] = np.int16(np.int16(np.int16(u[i]) + np.int16(d[i])) + np.int16(np.int16(c[i]) << np.int16(1)))
+        step[i] = np.int16(np.int16(d[i]) - np.int16(u[i]))
     for i in range(n):
-        right = np.int16(np.int16(u[i + 2]) + np.int16(np.int16(c[i + 2]) << np.int16(1)) + np.int16(d[i + 2]))
-        left = np.int16(np.int16(u[i]) + np.int16(np.int16(c[i]) << np.int16(1)) + np.int16(d[i]))
-        low = np.int16(np.int16(d[i]) + np.int16(np.int16(d[i + 1]) << np.int16(1)) + np.int16(d[i + 2]))
-        high = np.int16(np.int16(u[i]) + np.int16(np.int16(u[i + 1]) << np.int16(1)) + np.int16(u[i + 2]))
-        across[i] = np.int16(right - left)
-        along[i] = np.int16(low - high)
+        across[i] = np.int16(smooth[i + 2] - smooth[i])
+        along[i] = np.int16(np.int16(step[i] + step[i + 2]) + np.int16(step[i + 1] << np.int16(1)))
+    strong = np.int16(0)
     for i in range(n):  # cut at 100, both squares fit in 16 bits and reach 100² together exactly when the full ones do
         gx, gy = across[i], along[i]
         gx = min(max(gx, np.int16(-gx)), np.int16(100))
@@ -287,7 +288,7 @@ def run_of_pixels(up, mid, down, a, n, edge_a, edge_n, flags, scratch, out, luma
             out[12 + c] += total
             out[15 + c] += square
     if flags & GRADIENTS:
-        square, strong = gradient(up[3], mid[3], down[3], a, n, shorts[0], shorts[1])
+        square, strong = gradient(up[3], mid[3], down[3], a, n, shorts)
         out[18] += square
         out[19] += strong
     if (flags & GRAIN) and edge_n > 0:
@@ -353,12 +354,10 @@ def sweep(data, frame, task, runs, flags, scratch, out, luma_counts, color_count
                 run += 1
 
 
-@allocating
-def sweep_tasks(data, frames, tasks, runs, flags, out, tones, channel_tones):  # type: ignore[no-untyped-def]
+@compiled
+def sweep_tasks(data, frames, tasks, runs, flags, scratch, histograms, out, tones, channel_tones):  # type: ignore[no-untyped-def]
     """One sweep per row of tasks: frame, x0, y0, x1, y1, is a frame, first run (-1: whole), end of runs."""
-    planes, columns = np.zeros((3, 4, PITCH), np.uint8), np.zeros((2, TILE), np.uint16)
-    scratch = (planes, np.empty((2, PITCH), np.int16), np.empty((2, PITCH), np.uint8), columns)
-    luma_counts, color_counts = np.zeros((4, 256), np.uint32), np.zeros((3, 4, 256), np.uint32)
+    luma_counts, color_counts = histograms[0], histograms[1:]
     for t in range(len(tasks)):
         f = tasks[t, 0]
         frame = (frames[f, 0], frames[f, 1], frames[f, 2])
@@ -376,97 +375,122 @@ def sweep_tasks(data, frames, tasks, runs, flags, out, tones, channel_tones):  #
 
 
 @compiled
-def perceived_row(data, at, n, squares):  # type: ignore[no-untyped-def]
-    """K = 241 R² + 691 G² + 68 B² of n pixels from byte `at`."""
+def perceived_row(data, at, n, squares, bins):  # type: ignore[no-untyped-def]
+    """K = 241 R² + 691 G² + 68 B² of n pixels from byte `at`, and K >> 14."""
     row = data[at : at + 3 * n]
     for i in range(n):
         r, g, b = np.int32(row[3 * i]), np.int32(row[3 * i + 1]), np.int32(row[3 * i + 2])
         squares[i] = np.int32(np.int32(241) * r * r + np.int32(691) * g * g + np.int32(68) * b * b)
+    for i in range(n):
+        bins[i] = np.uint16(squares[i] >> np.int32(14))
 
 
 @compiled
 def coarse_counts(data, frame, rect, counts, squares, bins):  # type: ignore[no-untyped-def]
-    """Histogram of K >> 14 over a rectangle, in two halves that take turns."""
-    even, odd = counts[0], counts[1]
+    """Histogram of K >> 14 over a rectangle, in two halves that take turns, four bins to a load."""
+    even, odd, low, one = counts[0], counts[1], np.uint64(65535), np.uint32(1)
+    words = bins.view(np.uint64)
     for y in range(rect[1], rect[3]):
         for x0 in range(rect[0], rect[2], TILE):
             n = min(TILE, rect[2] - x0)
-            perceived_row(data, frame[0] + 3 * (y * frame[2] + x0), n, squares)
-            for i in range(n):
-                bins[i] = np.uint16(squares[i] >> np.int32(14))
-            for i in range(0, n - 1, 2):
-                even[bins[i]] += np.uint32(1)
-                odd[bins[i + 1]] += np.uint32(1)
-            if n % 2:
-                even[bins[n - 1]] += np.uint32(1)
+            perceived_row(data, frame[0] + 3 * (y * frame[2] + x0), n, squares, bins)
+            for i in range(n // 4):
+                word = words[i]
+                even[word & low] += one
+                odd[(word >> np.uint64(16)) & low] += one
+                even[(word >> np.uint64(32)) & low] += one
+                odd[word >> np.uint64(48)] += one
+            for i in range(n - n % 4, n):
+                even[bins[i]] += one
 
 
 @compiled
 def locate(counts, rank):  # type: ignore[no-untyped-def]
-    """Bin that holds the pixel of this rank, and its rank inside the bin."""
-    below = np.int64(0)
+    """Bin that holds the pixel of this rank, its rank inside the bin, and the bin of the pixel that follows."""
+    below, found, inside = np.int64(0), -1, np.int64(0)
     for i in range(counts.shape[1]):
         here = np.int64(counts[0, i]) + np.int64(counts[1, i])
-        if rank < below + here:
-            return i, rank - below
+        if found < 0 and rank < below + here:
+            found, inside = i, rank - below
+        if rank + 1 < below + here:
+            return found, inside, i
         below += here
-    return counts.shape[1] - 1, np.int64(0)
+    return found, inside, found
 
 
 @compiled
-def fine_counts(data, frame, rect, low, high, fine, after, squares):  # type: ignore[no-untyped-def]
-    """Histograms of K & 16383 in the bins `low` and `high`, and the smallest K beyond each of them."""
+def fine_counts(data, frame, rect, targets, fine, squares, bins):  # type: ignore[no-untyped-def]
+    """Histograms of K & 16383 in the bins `targets`; blocks of 64 pixels that hold none of them are passed over.
+
+    No pixel lies between a target and the one that follows it, so two ranges stand for the four bins.
+    """
+    low, high = np.uint16(targets[0]), np.uint16(targets[2])
+    low_width, high_width = np.uint16(targets[1] - targets[0]), np.uint16(targets[3] - targets[2])
     for y in range(rect[1], rect[3]):
         for x0 in range(rect[0], rect[2], TILE):
             n = min(TILE, rect[2] - x0)
-            perceived_row(data, frame[0] + 3 * (y * frame[2] + x0), n, squares)
-            for k in range(2):
-                bin_of = np.int32(low if k == 0 else high)
-                end, nearest, hits = np.int32((bin_of + 1) << 14), np.int32(after[k]), np.int32(0)
-                for i in range(n):
-                    nearest = min(nearest, squares[i] if squares[i] >= end else np.int32(2147483647))
-                    hits = np.int32(hits + np.int32((squares[i] >> np.int32(14)) == bin_of))
-                after[k] = nearest
-                if hits:
-                    for i in range(n):
-                        if squares[i] >> np.int32(14) == bin_of:
+            perceived_row(data, frame[0] + 3 * (y * frame[2] + x0), n, squares, bins)
+            bins[n : n + 64] = 65535
+            for start in range(0, n, 64):
+                block, hits = bins[start : start + 64], np.uint16(0)
+                for i in range(64):
+                    hits = np.uint16(hits + np.uint16(np.uint16(block[i] - low) <= low_width))
+                    hits = np.uint16(hits + np.uint16(np.uint16(block[i] - high) <= high_width))
+                if hits == 0:
+                    continue
+                for i in range(start, min(start + 64, n)):
+                    for k in range(4):
+                        if bins[i] == targets[k]:
                             fine[k, squares[i] & np.int32(16383)] += np.uint32(1)
+                            break
 
 
 @compiled
-def order_statistics(bin_of, rank, last, fine, after):  # type: ignore[no-untyped-def]
-    """The value of rank `rank` inside a bin and the one that follows it (itself at the end of the region)."""
-    below = np.int64(0)
-    value = np.int64(-1)
+def aim(counts, n, targets, inside):  # type: ignore[no-untyped-def]
+    """Bins that hold the two ranks and the ones that follow them, and the four ranks inside their bins."""
+    for k in range(2):
+        bin_of, rank, following = locate(counts, (n - 1) * (5, 99)[k] // 100)
+        targets[2 * k], inside[2 * k] = bin_of, rank
+        targets[2 * k + 1], inside[2 * k + 1] = following, rank + 1 if following == bin_of else 0
+
+
+@compiled
+def order_statistics(targets, inside, fine, out):  # type: ignore[no-untyped-def]
+    """The four values, from the histogram of each one's bin; equal bins share the first of their histograms."""
+    for k in range(4):
+        slot = 0
+        while targets[slot] != targets[k]:
+            slot += 1
+        out[k] = value_of(fine[slot], inside[k], targets[k])
+
+
+@compiled
+def value_of(counts, rank, bin_of):  # type: ignore[no-untyped-def]
+    """Value of the rank-th pixel of a bin; the last one if the rank is beyond."""
+    below, last = np.int64(0), 0
     for i in range(16384):
-        below += fine[i]
-        if value < 0 and below > rank:
-            value = (np.int64(bin_of) << 14) + i
-            if last:
-                return value, value
-        if below > rank + 1:
-            return value, (np.int64(bin_of) << 14) + i
-    return value, np.int64(after)
+        if counts[i]:
+            below, last = below + np.int64(counts[i]), i
+            if below > rank:
+                break
+    return (np.int64(bin_of) << 14) + last
 
 
-@allocating
-def perceived_tasks(data, frames, tasks, out):  # type: ignore[no-untyped-def]
-    """Order statistics of K around the 5th and 99th percentile of the rectangle of each task."""
-    counts, fine, after = np.zeros((2, 4096), np.uint32), np.zeros((2, 16384), np.uint32), np.empty(2, np.int64)
-    squares, bins = np.empty(TILE, np.int32), np.empty(TILE, np.uint16)
+@compiled
+def perceived_tasks(data, frames, tasks, squares, bins, histograms, out):  # type: ignore[no-untyped-def]
+    """Order statistics of K around the 5th and 99th percentile of the rectangle of each task; histograms end as zeros."""
+    counts, fine, targets, inside = histograms
     for t in range(len(tasks)):
         f, rect = tasks[t, 0], tasks[t, 1:5]
         frame = (frames[f, 0], frames[f, 1], frames[f, 2])
-        n = (rect[2] - rect[0]) * (rect[3] - rect[1])
         coarse_counts(data, frame, rect, counts, squares, bins)
-        ranks = ((n - 1) * 5 // 100, (n - 1) * 99 // 100)
-        low, high = locate(counts, ranks[0]), locate(counts, ranks[1])
-        after[:] = 2147483647
-        fine_counts(data, frame, rect, low[0], high[0], fine, after, squares)
-        out[t, 0], out[t, 1] = order_statistics(low[0], low[1], ranks[0] == n - 1, fine[0], after[0])
-        out[t, 2], out[t, 3] = order_statistics(high[0], high[1], ranks[1] == n - 1, fine[1], after[1])
+        aim(counts, (rect[2] - rect[0]) * (rect[3] - rect[1]), targets, inside)
+        fine_counts(data, frame, rect, targets, fine, squares, bins)
+        order_statistics(targets, inside, fine, out[t])
         counts[:] = 0
-        fine[:] = 0
+        for k in range(4):
+            if k == 0 or targets[k] != targets[k - 1]:
+                fine[k] = 0
 
 
 def pixel_statistics(pixels: Pixels, regions: Regions, groups: Collection[str]) -> dict[str, Statistics]:
@@ -478,6 +502,25 @@ def pixel_statistics(pixels: Pixels, regions: Regions, groups: Collection[str]) 
     if "perceived" in wanted:
         sums["perceived"] = torch.from_numpy(_perceived(data, frames, regions))
     return structs(sums, wanted)
+
+
+def _aligned(shape: tuple[int, ...], kind: type) -> NDArray[Any]:
+    """Zeros that start at a cache line: vectors of 64 bytes then never lie across two."""
+    size = math.prod(shape) * np.dtype(kind).itemsize
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(kind).reshape(shape)
+
+
+_local = threading.local()
+
+
+def _scratch() -> tuple[tuple[NDArray[Any], ...], NDArray[np.uint32]]:
+    """Planes, int16 and byte rows, column sums, and the histograms of this thread; histograms and sums are left zero."""
+    if not hasattr(_local, "scratch"):
+        rows = (_aligned((3, 4, PITCH), np.uint8), _aligned((4, PITCH), np.int16), _aligned((2, PITCH), np.uint8))
+        _local.scratch = ((*rows, _aligned((2, TILE), np.uint16)), _aligned((4, 4, 256), np.uint32))
+    return _local.scratch  # type: ignore[no-any-return]
 
 
 def _host(pixels: Pixels) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -534,7 +577,7 @@ def _sweep(data: NDArray[np.uint8], frames: NDArray[np.int64], regions: Regions,
     channel_tones = np.zeros((len(tasks), 768 if "channel_tones" in wanted else 0), np.int64)
 
     def work(job: slice) -> None:
-        sweep_tasks(data, frames, tasks[job], runs, flags, out[job], tones[job], channel_tones[job])
+        sweep_tasks(data, frames, tasks[job], runs, flags, *_scratch(), out[job], tones[job], channel_tones[job])
 
     if wanted - {"perceived"}:
         spread(work, _jobs(tasks))
@@ -565,26 +608,34 @@ def _perceived(data: NDArray[np.uint8], frames: NDArray[np.int64], regions: Regi
     rows, mine = np.zeros((len(small), 4), np.int64), tasks[small]
 
     def work(job: slice) -> None:
-        perceived_tasks(data, frames, mine[job], rows[job])
+        perceived_tasks(data, frames, mine[job], *_row_of_squares(), _histograms(), rows[job])
 
     spread(work, _jobs(mine))
     total[small] = rows
     for index in np.setdiff1d(np.flatnonzero(area), small):
-        total[index] = _perceived_large(data, tuple(frames[tasks[index, 0]].tolist()), rect[index], int(area[index]))
+        frame = tuple(frames[tasks[index, 0]].tolist())
+        total[index] = _perceived_large(data, frame, rect[index], int(area[index]))
     return total
 
 
-def _perceived_large(data: NDArray[np.uint8], frame: tuple[int, ...], rect: NDArray[np.int64], n: int) -> list[int]:
+def _row_of_squares() -> tuple[NDArray[np.int32], NDArray[np.uint16]]:
+    return _aligned((TILE,), np.int32), _aligned((TILE + 64,), np.uint16)
+
+
+def _histograms() -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
+    """Coarse counts, fine counts, bins aimed at, ranks inside them."""
+    return np.zeros((2, 4096), np.uint32), np.zeros((4, 16384), np.uint32), np.zeros(4, np.int64), np.zeros(4, np.int64)
+
+
+def _perceived_large(data: NDArray[np.uint8], frame: tuple[int, ...], rect: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Order statistics of one large region, whose rows are spread over threads; sums of histograms know no order."""
     bands = np.tile(rect, (threads(), 1))
     cuts = np.linspace(rect[1], rect[3], threads() + 1).astype(np.int64)
     bands[:, 1], bands[:, 3] = cuts[:-1], cuts[1:]
-    counts, fine = np.zeros((len(bands), 2, 4096), np.uint32), np.zeros((len(bands), 2, 16384), np.uint32)
-    after = np.full((len(bands), 2), 2147483647, np.int64)
-    spread(lambda band: coarse_counts(data, frame, bands[band], counts[band]), range(len(bands)))
-    merged = counts.sum(0, dtype=np.int64)
-    ranks = ((n - 1) * 5 // 100, (n - 1) * 99 // 100)
-    hits = [locate(merged, rank) for rank in ranks]
-    spread(lambda band: fine_counts(data, frame, bands[band], hits[0][0], hits[1][0], fine[band], after[band]), range(len(bands)))
-    total, nearest = fine.sum(0, dtype=np.int64), after.min(0)
-    pairs = [order_statistics(*hits[k], ranks[k] == n - 1, total[k], nearest[k]) for k in range(2)]
-    return [int(value) for pair in pairs for value in pair]
+    coarse, fine, targets, inside = zip(*(_histograms() for _ in bands), strict=True)
+    spread(lambda i: coarse_counts(data, frame, bands[i], coarse[i], *_row_of_squares()), range(len(bands)))
+    aim(np.sum(coarse, axis=0, dtype=np.int64), n, targets[0], inside[0])
+    spread(lambda i: fine_counts(data, frame, bands[i], targets[0], fine[i], *_row_of_squares()), range(len(bands)))
+    out = np.empty(4, np.int64)
+    order_statistics(targets[0], inside[0], np.sum(fine, axis=0, dtype=np.int64), out)
+    return out

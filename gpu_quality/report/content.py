@@ -1,0 +1,169 @@
+"""Everything a report says, gathered from a store before anything is drawn."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from gpu_quality.report.charts import BINS
+from gpu_quality.report.columns import OWN, Column, Sheet, name_of
+from gpu_quality.report.figures import Distribution, End, Groups, Issue, distributions, extremes, groups, issues
+from gpu_quality.report.pictures import Shot
+from gpu_quality.report.text import clean
+from gpu_quality.store.store import Store
+
+MAIN: Final = {
+    "frame": (
+        "brightness", "contrast", "sharpness", "noise", "blockiness", "saturation", "colorfulness", "entropy",
+        "uneven_illumination", "aspect_ratio", "area", "object_count",
+    ),
+    "object": (
+        "object_sharpness", "object_brightness", "object_contrast", "object_area_relative", "object_aspect_ratio",
+        "border_closeness", "annotation_duplicate",
+    ),
+}  # fmt: skip
+"""Metrics whose extremes are shown as pictures; a person's own metrics always are."""
+ENDS: Final[tuple[End, ...]] = ("lowest", "highest")
+PER_ISSUE, PER_END, PER_GROUP, GROUPS_SHOWN, OWN_SHOWN = 12, 6, 6, 8, 6
+"""How many pictures: of an issue, of one end of a metric, of a group; how many groups and own metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Pictures of one end of a metric: which rows, and their values."""
+
+    column: Column
+    end: End
+    rows: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The objects of the labels or of one prediction set."""
+
+    name: str
+    sheet: Sheet
+    distributions: tuple[Distribution, ...]
+    strips: tuple[Strip, ...]
+    classes: tuple[tuple[str, int], ...]
+
+    def shot(self, row: int) -> Shot:
+        """The picture of an object."""
+        x0, y0, x1, y1 = (float(x) for x in self.sheet.table["box"].iloc[row])
+        return Shot(int(self.sheet.table["row"].iloc[row]), (x0, y0, x1, y1))
+
+
+@dataclass(frozen=True)
+class Content:
+    """What was found, before it is drawn."""
+
+    path: Path
+    identity: Mapping[str, Any]
+    status: Mapping[str, Any]
+    source: Mapping[str, Any]
+    frames: Sheet
+    errors: pd.DataFrame
+    issues: Sequence[Issue]
+    groups: Sequence[Groups]
+    distributions: Sequence[Distribution]
+    strips: Sequence[Strip]
+    origins: Sequence[Origin]
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Ids of the frames."""
+        return self.frames.ids()
+
+    @property
+    def flagged(self) -> int:
+        """Frames with at least one issue."""
+        return len(np.unique(np.concatenate([issue.rows for issue in self.issues]))) if self.issues else 0
+
+    @property
+    def name(self) -> str:
+        """What the store's folder is called; the rest of its path is nobody's business."""
+        return self.path.resolve().name
+
+    def private(self, text: object) -> str:
+        """Text without the places of this machine: image folder, store and home become …"""
+        shown = clean(text, 2000)
+        places = [str(self.source.get("root") or ""), str(self.path.resolve()), str(Path.home())]
+        for place in sorted((place for place in places if len(place) > 1), key=len, reverse=True):
+            shown = shown.replace(place, "…")
+        return shown
+
+    def shots(self) -> Iterator[Shot]:
+        """Every picture the page shows, the most telling first; a picture shown twice comes twice."""
+        for issue in self.issues:
+            yield from (Shot(row) for row in issue.rows[:PER_ISSUE].tolist())
+        for found in self.groups:
+            for members in found.members[:GROUPS_SHOWN]:
+                yield from (Shot(row) for row in members[:PER_GROUP])
+        for strip in self.strips:
+            yield from (Shot(row) for row in strip.rows)
+        for origin in self.origins:
+            for strip in origin.strips:
+                yield from (origin.shot(row) for row in strip.rows)
+
+
+def gather(store: Store) -> Content:
+    """Read a store and compute every figure of its report."""
+    frames = Sheet.read(store, "frame")
+    return Content(
+        path=Path(store.path),
+        identity=store.identity,
+        status=store.status(),
+        source=_source(Path(store.path)),
+        frames=frames,
+        errors=store.errors(),
+        issues=issues(frames),
+        groups=groups(frames),
+        distributions=distributions(frames, BINS),
+        strips=_strips(frames),
+        origins=_origins(store),
+    )
+
+
+def _source(store: Path) -> dict[str, Any]:
+    """What the run noted about itself; nothing where it did not."""
+    try:
+        found = json.loads((store / "logs" / "source.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _strips(sheet: Sheet) -> tuple[Strip, ...]:
+    numbers = {column.name: column for column in sheet.of_kind("number")}
+    own = [column for column in numbers.values() if column.topic == OWN][:OWN_SHOWN]
+    main = [numbers[name] for name in MAIN[sheet.per] if name in numbers] or list(numbers.values())[:OWN_SHOWN]
+    strips = []
+    for name in dict.fromkeys(column.name for column in (*own, *main)):
+        values = sheet.values(name)
+        if len(np.unique(values[np.isfinite(values)])) < 2:
+            continue  # nothing to compare
+        for end in ENDS:
+            rows = tuple(extremes(sheet, name, end, PER_END).tolist())
+            strips.append(Strip(numbers[name], end, rows, tuple(values[list(rows)].tolist())))
+    return tuple(strips)
+
+
+def _origins(store: Store) -> tuple[Origin, ...]:
+    sheet = Sheet.read(store, "object")
+    if not len(sheet):
+        return ()
+    found = []
+    for number in sorted(set(sheet.table["origin"].tolist())):
+        part = replace(sheet, table=sheet.table[sheet.table["origin"] == number].reset_index(drop=True))
+        counts = part.table["class_id"].value_counts().sort_index()
+        classes = [(name_of(store.identity.get("classes"), int(i)), int(n)) for i, n in counts.items()]
+        classes.sort(key=lambda item: (-item[1], item[0]))
+        name = name_of(store.identity.get("origins"), int(number))
+        found.append(Origin(name, part, tuple(distributions(part, BINS)), _strips(part), tuple(classes)))
+    return tuple(found)

@@ -1,0 +1,91 @@
+"""One self-contained HTML file about a store: written whole, opened anywhere, loading nothing."""
+
+import datetime
+from pathlib import Path
+from typing import Final
+
+from gpu_quality.errors import UsageError
+from gpu_quality.report import measures, sections
+from gpu_quality.report.content import Content, gather
+from gpu_quality.report.html import Markup, document, joined, tag
+from gpu_quality.report.pictures import Album, decode_settings, image_root
+from gpu_quality.report.text import counted, spaced
+from gpu_quality.store.commit import commit_bytes
+from gpu_quality.store.store import Store
+
+NAME: Final = "report.html"
+_TITLES: Final = {
+    "issues": "Issues",
+    "copies": "Copies",
+    "extremes": "Extremes",
+    "distributions": "Distributions",
+    "objects": "Objects",
+    "errors": "Errors",
+    "next": "What next",
+}
+
+
+def report(store: Store | str | Path, path: str | Path | None = None, *, budget_mb: float = 5.0) -> Path:
+    """Write the report of a store, by default as ``report.html`` inside it, and return where it is.
+
+    Thumbnails shrink, then get fewer, until the file has at most about `budget_mb` megabytes. The same store gives the same
+    bytes but for the line with the dates. Raises `UsageError`, `NotAStoreError`, `CorruptError`, `DiskFullError`.
+    """
+    if not budget_mb > 0:
+        raise UsageError(f"budget_mb is {budget_mb}, it must be above 0")
+    opened = store if not isinstance(store, str | Path) else Store.open(Path(store))
+    target = Path(opened.path) / NAME if path is None else Path(path)
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder", hint=f"name a file, such as {target / NAME}")
+    commit_bytes(target, page(opened, datetime.datetime.now(datetime.UTC), int(budget_mb * 1e6)).encode("utf-8"))
+    return target
+
+
+def page(store: Store, written: datetime.datetime, budget: int) -> str:
+    """The page as text; `budget` is in bytes."""
+    content = gather(store)
+    album = Album(content.frames, image_root(content.path), decode_settings(store.identity))
+    bare = len(_render(content, album, written).encode())
+    album.fill(content.shots(), max(budget - bare, 0))
+    return _render(content, album, written)
+
+
+def _render(content: Content, album: Album, written: datetime.datetime) -> str:
+    parts = {
+        "issues": sections.issues_section(content, album),
+        "copies": sections.groups_section(content, album),
+        "extremes": measures.extremes_section(content, album),
+        "distributions": measures.distributions_section(content),
+        "objects": measures.objects_section(content, album),
+        "errors": measures.errors_section(content),
+        "next": measures.next_section(content),
+    }
+    present = {key: part for key, part in parts.items() if part is not None}
+    main = tag("main", sections.header(content, written), _warning(album), joined(present.values()))
+    skip = tag("a.skip", "Skip to the findings", attributes={"href": "#issues" if "issues" in present else "#errors"})
+    return document(f"{content.name}: image quality", joined((skip, tag("div.page", _contents(content, list(present)), main))))
+
+
+def _contents(content: Content, present: list[str]) -> Markup:
+    """The table of contents, with every issue that was found."""
+    found = [(i, issue) for i, issue in enumerate(content.issues) if len(issue.rows)]
+    inner = joined(
+        tag("li", tag("a", spaced(issue.name), " ", tag("small", f"{len(issue.rows):,}"), attributes={"href": f"#issue-{i}"}))
+        for i, issue in found
+    )
+    items = []
+    for key in present:
+        link = tag("a", _TITLES[key], attributes={"href": f"#{key}"})
+        items.append(tag("li", link, tag("ul", inner)) if key == "issues" and found else tag("li", link))
+    return tag("nav", tag("ul", joined(items)), attributes={"aria-label": "Contents"})
+
+
+def _warning(album: Album) -> Markup | str:
+    """A remark where pictures could not be shown."""
+    if album.gone:
+        return tag(
+            "p.warning",
+            "The images are no longer where they were scored, or were given in memory: this report shows names and numbers only.",
+        )
+    missing = album.missing
+    return tag("p.warning", f"{counted(missing, 'picture')} could not be shown; the places say why.") if missing else ""

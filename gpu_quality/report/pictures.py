@@ -1,0 +1,201 @@
+"""Thumbnails of the frames that a page shows: each read and decoded once, all together within a budget of bytes."""
+
+import base64
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_quality.errors import FrameError, GpuQualityError
+from gpu_quality.report.columns import Sheet
+
+if TYPE_CHECKING:
+    from gpu_quality.data.stored import DecodeSettings
+
+LARGEST: Final = 256
+LADDER: Final = ((256, 80), (208, 78), (176, 75), (144, 72), (112, 70), (80, 65))
+"""Longer side in pixels and JPEG quality, tried in turn until all pictures fit; 256 is sharp at 128 CSS pixels twice as dense."""
+MOST_PIXELS: Final = 2_000_000_000
+"""Pixels decoded for one page: some twenty seconds on one core."""
+MARGIN: Final = 0.35
+"""Surroundings shown around an object, as a share of its longer side."""
+_GONE: Final = "image not found"
+_BOX: Final = (255, 64, 96)
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A picture to show: a frame, or an object of it with the box drawn."""
+
+    row: int
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A thumbnail as JPEG bytes with its size, or the reason why there is none."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    missing: str = ""
+
+    @property
+    def uri(self) -> str:
+        """The thumbnail as a data URI."""
+        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")
+
+
+def image_root(store: Path) -> Path | None:
+    """The folder of images that a run noted; None for images given in memory or where nothing was noted."""
+    try:
+        root = json.loads((store / "logs" / "source.json").read_text(encoding="utf-8"))["root"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None if root is None else Path(str(root))
+
+
+def decode_settings(identity: dict[str, Any]) -> "DecodeSettings":
+    """The settings a run decoded with, so that a thumbnail shows what was measured."""
+    from gpu_quality.data.stored import DecodeSettings
+
+    given = identity.get("decode") or {}
+    values = {key: given[key] for key in ("max_megapixels", "max_scans", "exif") if key in given}
+    if "max_mb" in given:
+        values["max_bytes"] = int(given["max_mb"]) * 1_000_000
+    if given.get("float_range"):
+        values["float_range"] = tuple(given["float_range"])
+    return DecodeSettings(**values)
+
+
+class Album:
+    """Pictures of a store by what they show."""
+
+    def __init__(self, frames: Sheet, root: Path | None, settings: "DecodeSettings") -> None:
+        self._frames, self._root, self._settings = frames, root, settings
+        self.pictures: dict[Shot, Picture] = {}
+
+    def fill(self, shots: Iterable[Shot], budget: int) -> None:
+        """Make the thumbnails of `shots`, the most important first; the last ones go where `budget` bytes do not hold all."""
+        uses = Counter(shots)
+        found = self._load(list(uses))
+        for longest, quality in LADDER:
+            encoded = {shot: _encode(rgb, longest, quality) for shot, rgb in found.items() if isinstance(rgb, np.ndarray)}
+            if sum(_cost(encoded[shot]) * uses[shot] for shot in encoded) <= budget:
+                break
+        left = budget
+        for shot in uses:
+            rgb = found[shot]
+            if isinstance(rgb, str):
+                self.pictures[shot] = Picture(b"", 4, 3, rgb)
+            elif _cost(encoded[shot]) * uses[shot] > left:
+                self.pictures[shot] = Picture(b"", 4, 3, "left out: size limit")
+            else:
+                left -= _cost(encoded[shot]) * uses[shot]
+                self.pictures[shot] = encoded[shot]
+
+    @property
+    def missing(self) -> int:
+        """Pictures whose image could not be read."""
+        return sum(1 for picture in self.pictures.values() if picture.missing)
+
+    @property
+    def gone(self) -> bool:
+        """Whether no image at all could be read."""
+        return bool(self.pictures) and self.missing == len(self.pictures)
+
+    def _load(self, shots: Sequence[Shot]) -> dict[Shot, "NDArray[np.uint8] | str"]:
+        """Pixels of every shot at the largest size, or why there are none; frames are decoded in parallel, each once."""
+        by_row: dict[int, list[Shot]] = {}
+        for shot in shots:
+            by_row.setdefault(shot.row, []).append(shot)
+        rows = self._affordable(list(by_row))
+        result: dict[Shot, NDArray[np.uint8] | str] = dict.fromkeys(shots, "left out: time limit")
+        threads = min(8, len(os.sched_getaffinity(0)))
+        with ThreadPoolExecutor(threads) as pool:
+            for found in pool.map(lambda row: self._frame(row, by_row[row]), rows):
+                result.update(found)
+        return result
+
+    def _affordable(self, rows: list[int]) -> list[int]:
+        """The first rows whose pixels add up to what one page may decode."""
+        if not {"width", "height"} <= set(self._frames.columns):
+            return rows
+        sizes = self._frames.values("width") * self._frames.values("height")
+        total = np.cumsum(np.nan_to_num(sizes[rows]))
+        return [row for row, pixels in zip(rows, total.tolist(), strict=True) if pixels <= MOST_PIXELS]
+
+    def _frame(self, row: int, shots: Sequence[Shot]) -> dict[Shot, "NDArray[np.uint8] | str"]:
+        from gpu_quality.data.decode import decode
+        from gpu_quality.data.thumbnail import shrink
+
+        try:
+            rgb = decode(self._bytes(row), self._settings).rgb
+        except FrameError as error:
+            reason = _GONE if error.reason == "missing" else f"not shown: {error.reason.replace('_', ' ')}"
+            return dict.fromkeys(shots, reason)
+        except (GpuQualityError, MemoryError):
+            return dict.fromkeys(shots, "not shown: internal")
+        return {shot: shrink(rgb, LARGEST) if shot.box is None else _crop(rgb, shot.box) for shot in shots}
+
+    def _bytes(self, row: int) -> bytes:
+        from gpu_quality.data.formats.folder import path_of
+        from gpu_quality.data.sources import FileSource
+
+        if self._root is None:
+            raise FrameError("missing", "the image was given in memory")
+        table = self._frames.table
+        size, changed = int(table["size_bytes"].iloc[row]), int(table["mtime_ns"].iloc[row])
+        uri = str(path_of(Path(), str(table["uri"].iloc[row])))
+        return FileSource(self._root, [uri], [(size, changed)]).read(0, self._settings.max_bytes)
+
+
+def _cost(picture: Picture) -> int:
+    """Bytes of a picture inside the page."""
+    return len(picture.jpeg) * 4 // 3 + 64
+
+
+def _encode(rgb: NDArray[np.uint8], longest: int, quality: int) -> Picture:
+    from gpu_quality.data.thumbnail import thumbnail
+
+    height, width = rgb.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    return Picture(thumbnail(rgb, longest, quality), max(1, round(width * scale)), max(1, round(height * scale)))
+
+
+def _crop(rgb: NDArray[np.uint8], box: tuple[float, float, float, float]) -> NDArray[np.uint8]:
+    """An object with its surroundings and its box drawn; boxes that reach out of the frame are cut."""
+    from gpu_quality.data.thumbnail import shrink
+
+    height, width = rgb.shape[:2]
+    x0, x1 = np.clip((box[0], box[2]), 0, width).tolist()
+    y0, y1 = np.clip((box[1], box[3]), 0, height).tolist()
+    margin = max(MARGIN * max(x1 - x0, y1 - y0), 12.0)
+    left, top = max(0, int(x0 - margin)), max(0, int(y0 - margin))
+    right, bottom = min(width, int(x1 + margin) + 1), min(height, int(y1 + margin) + 1)
+    small = shrink(np.ascontiguousarray(rgb[top:bottom, left:right]), LARGEST)
+    scale_x, scale_y = small.shape[1] / (right - left), small.shape[0] / (bottom - top)
+    corners = (x0 - left) * scale_x, (y0 - top) * scale_y, (x1 - left) * scale_x, (y1 - top) * scale_y
+    _draw(small, corners)
+    return small
+
+
+def _draw(rgb: NDArray[np.uint8], corners: tuple[float, float, float, float]) -> None:
+    """Draw a rectangle two pixels wide, in place."""
+    height, width = rgb.shape[:2]
+    x0, x1 = (min(max(round(x), 0), width - 1) for x in (corners[0], corners[2]))
+    y0, y1 = (min(max(round(y), 0), height - 1) for y in (corners[1], corners[3]))
+    for rows, columns in (
+        (slice(y0, y0 + 2), slice(x0, x1 + 1)),
+        (slice(max(y1 - 1, 0), y1 + 1), slice(x0, x1 + 1)),
+        (slice(y0, y1 + 1), slice(x0, x0 + 2)),
+        (slice(y0, y1 + 1), slice(max(x1 - 1, 0), x1 + 1)),
+    ):
+        rgb[rows, columns] = _BOX

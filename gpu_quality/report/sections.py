@@ -1,0 +1,139 @@
+"""The first half of a report: what was looked at, which issues were found, and which frames repeat each other."""
+
+import datetime
+from collections.abc import Iterable
+
+from gpu_quality.report.charts import histogram_chart, share_bar
+from gpu_quality.report.content import GROUPS_SHOWN, PER_GROUP, PER_ISSUE, Content
+from gpu_quality.report.figures import Issue
+from gpu_quality.report.html import Markup, joined, name_tag, tag
+from gpu_quality.report.pictures import Album, Shot
+from gpu_quality.report.text import counted, number, share, spaced
+
+CAPTION = 36
+"""Characters of a frame's id under a picture; the whole id shows when hovered."""
+
+
+def figure(album: Album, shot: Shot, name: str, *notes: object) -> Markup:
+    """A thumbnail, or a placeholder that says why there is none, with the frame's id and what is to be said about it."""
+    picture = album.pictures.get(shot)
+    if picture is None or picture.missing:
+        inner = tag("span.missing", picture.missing if picture else "")
+    else:
+        size = {"width": picture.width, "height": picture.height}
+        alt = f"{'object in ' if shot.box else ''}{name}"
+        inner = tag("img", attributes={"src": Markup(picture.uri), "alt": alt, **size, "loading": "lazy", "decoding": "async"})
+    lines = [tag("span.note", note) for note in notes if note]
+    return tag("figure", tag("span.frame", inner), tag("figcaption", name_tag(name, CAPTION), *lines))
+
+
+def sheet_of(figures: Iterable[Markup], kind: str = "") -> Markup:
+    """Pictures side by side."""
+    return tag(f"div.sheet{kind}", joined(figures))
+
+
+def section(anchor: str, title: str, *children: object) -> Markup:
+    """A part of the page that the table of contents links to."""
+    return tag("section", tag("h2", title), *children, attributes={"id": anchor})
+
+
+def more(count: int, shown: int, noun: str) -> str | Markup:
+    """A line for what is left out."""
+    return tag("p.more", f"… and {counted(count - shown, noun)} more") if count > shown else ""
+
+
+def header(content: Content, written: datetime.datetime) -> Markup:
+    """Title, what was looked at, when, and the numbers of the run."""
+    status = content.status
+    tiles = [(f"{status['listed']:,}", "frames listed", ""), (f"{status['scored']:,}", "scored", "")]
+    tiles.append((f"{status['errors']:,}", "errors", "bad" if status["errors"] else ""))
+    if content.issues:
+        tiles.append((f"{content.flagged:,}", f"with an issue ({share(content.flagged, status['scored'])})", "warn"))
+    for origin in content.origins:
+        tiles.append((f"{len(origin.sheet):,}", f"objects in {origin.name}", ""))
+    drawn = [tag("div.tile" + (f".{kind}" if kind else ""), tag("strong", value), tag("span", label)) for value, label, kind in tiles]
+    state = "" if status["complete"] else tag("p.warning", "The run is not complete: figures cover the frames scored so far.")
+    return tag(
+        "header", tag("p.kicker", "gpu_quality report"), tag("h1", name_tag(content.name)), _dates(content, written), state,
+        tag("div.tiles", joined(drawn)),
+        tag("p.muted", f"{counted(status['listed'], 'frame')} listed = {status['scored']:,} scored + {status['errors']:,} errors."),
+    )  # fmt: skip
+
+
+def _dates(content: Content, written: datetime.datetime) -> Markup:
+    """The one line that differs between two reports of the same store."""
+    at = content.source.get("at")
+    scored = f"Scored {_minute(datetime.datetime.fromtimestamp(at, datetime.UTC))}, r" if isinstance(at, int | float) else "R"
+    return joined(("\n", tag("p.date", f"{scored}eport written {_minute(written)}"), "\n"))
+
+
+def _minute(moment: datetime.datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def issues_section(content: Content, album: Album) -> Markup | None:
+    """Every issue with its count, then the flagged frames of those found."""
+    if not content.issues:
+        return None
+    rows = [_issue_row(i, issue) for i, issue in enumerate(content.issues)]
+    details = [_issue_detail(content, album, i, issue) for i, issue in enumerate(content.issues) if len(issue.rows)]
+    lead = "A frame has an issue where a score passes its threshold. Look before you delete: a threshold knows nothing of your task."
+    return section("issues", "Issues", tag("p.lead", lead), tag("ul.issues", joined(rows)), joined(details))
+
+
+def _issue_row(index: int, issue: Issue) -> Markup:
+    count = len(issue.rows)
+    name = spaced(issue.name)
+    label = tag("a", name, attributes={"href": f"#issue-{index}"}) if count else tag("span", name)
+    parts = (tag("span.what", label), share_bar(count, issue.total), tag("span.count", f"{count:,}"), tag("span.share", share(count, issue.total)))
+    return tag("li" if count else "li.clear", *parts)
+
+
+def _issue_detail(content: Content, album: Album, index: int, issue: Issue) -> Markup:
+    scores = None if issue.score is None else content.frames.values(issue.score.name)
+    figures = [
+        figure(album, Shot(row), content.ids[row], "" if scores is None else number(scores[row]))
+        for row in issue.rows[:PER_ISSUE].tolist()
+    ]
+    count = len(issue.rows)
+    rule = ""
+    if issue.score is not None and issue.threshold is not None:
+        rule = f" where {issue.score.name} is below {number(issue.threshold)}"
+    common = ""
+    if issue.common:
+        common = tag("p.warning", "Found on more than half of the frames: perhaps this is how the data are meant to look.")
+    chart: Markup | str = ""
+    if issue.score is not None:
+        d = next((d for d in content.distributions if d.column.name == issue.score.name), None)
+        if d is not None and d.low < d.high:
+            chart = tag("div.aside", histogram_chart(d, "frame", issue.threshold), tag("p.muted", f"{issue.score.name} of all frames; dashed: the threshold"))
+    told = tag("p", f"{issue.column.summary} {counted(count, 'frame')} of {issue.total:,} ({share(count, issue.total)}){rule}.")
+    title = tag("h3", spaced(issue.name), " ", tag("span.badge", f"{count:,}"))
+    intro = tag("div.intro", tag("div", title, told, common), chart)
+    return tag("article", intro, sheet_of(figures), more(count, len(figures), "frame"), attributes={"id": f"issue-{index}"})
+
+
+def groups_section(content: Content, album: Album) -> Markup | None:
+    """Frames that repeat each other, side by side, rule by rule."""
+    found = [entry for entry in content.groups if entry.members]
+    if not found:
+        return None
+    articles = []
+    for entry in found:
+        drawn = [_group(content, album, members) for members in entry.members[:GROUPS_SHOWN]]
+        frames = sum(len(members) for members in entry.members)
+        told = f"{entry.column.summary} {counted(len(entry.members), 'group')} with {counted(frames, 'frame')}."
+        title = spaced(entry.column.name.replace("_group", "_groups"))
+        rest = more(len(entry.members), len(drawn), "group")
+        articles.append(tag("article", tag("h3", title, " ", tag("span.badge", f"{len(entry.members):,}")), tag("p", told), joined(drawn), rest))
+    lead = "Frames of a group show the same. A group that an earlier, stricter rule found is not repeated below it."
+    return section("copies", "Copies and near copies", tag("p.lead", lead), joined(articles))
+
+
+def _group(content: Content, album: Album, members: tuple[int, ...]) -> Markup:
+    sizes = [content.frames.values(name) if name in content.frames.columns else None for name in ("width", "height")]
+    figures = []
+    for row in members[:PER_GROUP]:
+        size = "" if sizes[0] is None or sizes[1] is None else f"{number(sizes[0][row])} × {number(sizes[1][row])}"
+        figures.append(figure(album, Shot(row), content.ids[row], size))
+    return tag("div.group", sheet_of(figures), more(len(members), len(figures), "copy") if len(members) > PER_GROUP else "")
