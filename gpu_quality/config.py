@@ -7,8 +7,7 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from gpu_quality.errors import ConfigError, UsageError
-from gpu_quality.registry import close
+from gpu_quality.errors import ConfigError, UsageError, close
 
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 20

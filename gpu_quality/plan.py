@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gpu_quality import registry
-from gpu_quality.errors import PlanError, UnknownNameError
+from gpu_quality.errors import PlanError, UnknownNameError, close
 from gpu_quality.registry import RESOURCES, ROOTS, Node
 
 TABLE_ROOTS = frozenset({"sizes", "objects", "sequence", "position"})
@@ -210,7 +210,7 @@ def _check_options(name: str, node: Node, options: Mapping[str, object]) -> None
             known = ", ".join(node.options) or "none"
             raise UnknownNameError(
                 f"{node.name} has no option {option!r} (asked for column {name!r})",
-                hint=registry.close(option, node.options) or f"its options: {known}",
+                hint=close(option, node.options) or f"its options: {known}",
             )
 
 

@@ -4,19 +4,18 @@ A metric is a function: its positional parameters say what it needs, its keyword
 decorator what the number means. Nothing here imports torch, so `import gpu_quality` stays quick.
 """
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from gpu_quality.errors import PlanError, UnknownNameError, UsageError
+from gpu_quality.errors import PlanError, UnknownNameError, UsageError, close
 
 Per = Literal["frame", "object", "region", "classification"]
 Over = Literal["batch", "sequence", "dataset"]
@@ -37,6 +36,7 @@ BUILT_IN: Final = (
     "gpu_quality.metrics.facts",
     "gpu_quality.metrics.color",
     "gpu_quality.metrics.exposure",
+    "gpu_quality.metrics.values",
     "gpu_quality.metrics.sharpness",
     "gpu_quality.metrics.issues",
     "gpu_quality.metrics.flags",
@@ -219,12 +219,6 @@ def load_plugin(path: Path) -> str:
             del sys.modules[module_name]
             raise UsageError(f"plugin {path} does not import: {type(error).__name__}: {error}") from error
     return digest
-
-
-def close(name: str, known: Iterable[str]) -> str:
-    """A did-you-mean sentence, empty when nothing is close."""
-    matches = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(repr(m) for m in matches)}?" if matches else ""
 
 
 def metrics() -> dict[str, Node]:

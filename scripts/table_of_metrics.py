@@ -1,4 +1,4 @@
-"""Print the README's table of metrics, made from the code; `--write README.md` puts it between its markers, `--check` compares."""
+"""Print the README's table of metrics, made from the code; `--write FILE` puts it between the markers, `--check` compares."""
 
 import argparse
 import sys

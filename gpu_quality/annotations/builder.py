@@ -62,14 +62,19 @@ class Builder:
         """
         n = len(ids)
         rows = np.empty(n, np.int64)
-        new = []
+        new: list[int] = []
         for i, frame in enumerate(ids):
             rows[i] = row = self.frame_rows.setdefault(frame, len(self.frame_rows))
             if row == len(self._frames["frame"]) + len(new):
                 new.append(i)
         given: dict[str, Sequence[Any] | None] = {
-            "frame": ids, "uri": uris or ids, "size_bytes": size_bytes, "mtime_ns": mtime_ns, "sequence": sequence, "position": position,
-        }  # fmt: skip
+            "frame": ids,
+            "uri": uris or ids,
+            "size_bytes": size_bytes,
+            "mtime_ns": mtime_ns,
+            "sequence": sequence,
+            "position": position,
+        }
         blank = {"size_bytes": -1, "mtime_ns": -1, "sequence": "", "position": 0, "labelled": False}
         for name, column in self._frames.items():
             values = given.get(name)
@@ -116,8 +121,8 @@ class Builder:
         line: int | None = None,
     ) -> None:
         """One row of the error table; `uri` is the name of the file that is to blame."""
-        row = {"uri": uri, "detail": detail, "stage": stage, "reason": reason, "frame": frame, "object": object_id, "line": line}
-        self._errors.append(row)
+        row: dict[str, object] = {"uri": uri, "detail": detail, "stage": stage, "reason": reason}
+        self._errors.append(row | {"frame": frame, "object": object_id, "line": line})
 
     def add_objects(self, origin: str, file: str, columns: ObjectColumns, problems: Mapping[int, str] | None = None) -> None:
         """Objects of one file. Rows with a problem, named by the reader or found here, become error rows."""

@@ -26,7 +26,7 @@ class Masks:
 
     def take(self, keep: Ints) -> "Masks":
         """The masks of some of the objects."""
-        return Masks(self.height[keep], self.width[keep], [self.counts[i] for i in keep])
+        return Masks(self.height[keep], self.width[keep], [self.counts[int(i)] for i in keep])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def with_shape_boxes(columns: ObjectColumns, wanted: Bools) -> ObjectColumns:
         legal = np.array([not problem for problem in polygons.check(chosen)], bool)
         box[rows[legal]] = polygons.bounds(chosen.take(np.flatnonzero(legal)))
     if columns.masks is not None:
-        rows = np.array([i for i in np.flatnonzero(wanted) if columns.masks.counts[i] is not None], np.int64)
+        rows = np.array([i for i in np.flatnonzero(wanted) if columns.masks.counts[int(i)] is not None], np.int64)
         masks = columns.masks.take(rows)
         _, problems = rle.check([c or b"" for c in masks.counts], masks.height, masks.width)
         legal = np.array([i for i, problem in enumerate(problems) if not problem], np.int64)
@@ -141,10 +141,12 @@ def problems_of(columns: ObjectColumns, width: Ints, height: Ints) -> dict[int, 
 
 
 def _box_problems(box: Floats) -> dict[int, str]:
-    finite = np.isfinite(box).all(1)
-    side = box[:, 2:] - box[:, :2] if finite.all() else np.where(finite[:, None], box[:, 2:] - box[:, :2], 0)
-    found = {int(i): f"box has no area: width {side[i, 0]}, height {side[i, 1]}" for i in np.flatnonzero(~(side > 0).all(1))}
-    return found | {int(i): f"box is not finite: {box[i].tolist()}" for i in np.flatnonzero(~finite)}
+    near = np.asarray((np.abs(box) <= polygons.FARTHEST).all(axis=1))
+    found = {int(i): f"box is not finite, or beyond {polygons.FARTHEST:g}: {box[i].tolist()}" for i in np.flatnonzero(~near)}
+    corner = np.where(near[:, None], box, [0, 0, 1, 1])
+    side = corner[:, 2:] - corner[:, :2]
+    flat = np.flatnonzero((side <= 0).any(axis=1))
+    return found | {int(i): f"box has no area: width {side[i, 0]}, height {side[i, 1]}" for i in flat}
 
 
 def _mask_problems(masks: Masks, width: Ints, height: Ints) -> dict[int, str]:
@@ -152,8 +154,8 @@ def _mask_problems(masks: Masks, width: Ints, height: Ints) -> dict[int, str]:
     chosen = masks.take(rows)
     _, texts = rle.check([c or b"" for c in chosen.counts], chosen.height, chosen.width)
     found = {int(i): text for i, text in zip(rows, texts, strict=True) if text}
-    known = (width > 0) & (height > 0)
-    for i in rows[(known & ((masks.height != height) | (masks.width != width)))[rows]]:
+    known = (width[rows] > 0) & (height[rows] > 0)
+    for i in rows[known & ((chosen.height != height[rows]) | (chosen.width != width[rows]))]:
         own, frame = f"{masks.height[i]} x {masks.width[i]}", f"{height[i]} x {width[i]}"
         found.setdefault(int(i), f"mask size {own} is not the frame's size {frame} (height x width)")
     return found

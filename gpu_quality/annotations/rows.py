@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from gpu_quality.annotations.columns import Masks, ObjectColumns, kinds
 from gpu_quality.annotations.tables import OBJECTS
@@ -42,7 +41,8 @@ def arrow_rows(number: int, origin: str, columns: ObjectColumns) -> pa.Table:
     if columns.masks is not None:
         given["rle"] = _rle(columns.masks)
     arrays = [given.get(field.name, pa.nulls(n, field.type)) for field in STORED]
-    return pa.table([a if isinstance(a, pa.Array) else pa.array(a, f.type) for a, f in zip(arrays, STORED, strict=True)], STORED)
+    arrays = [a if isinstance(a, pa.Array) else pa.array(a, f.type) for a, f in zip(arrays, STORED, strict=True)]
+    return pa.table(arrays, STORED)
 
 
 def polygon_column(outlines: Outlines) -> pa.Array:

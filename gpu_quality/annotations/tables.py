@@ -125,9 +125,7 @@ def stable_id(*parts: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def with_names(
-    table: pa.Table, classes: tuple[str, ...], class_sources: tuple[str, ...], origins: tuple[str, ...]
-) -> pa.Table:
+def with_names(table: pa.Table, classes: tuple[str, ...], class_sources: tuple[str, ...], origins: tuple[str, ...]) -> pa.Table:
     """The table with names of classes and origins in its metadata, where a Parquet file keeps them."""
     names = json.dumps({"classes": classes, "class_sources": class_sources, "origins": origins})
     return table.replace_schema_metadata({_NAMES: names.encode()})

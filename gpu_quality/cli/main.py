@@ -42,7 +42,7 @@ class _Terminated(BaseException):
     """SIGTERM arrived."""
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
     raise _Terminated
 
 
@@ -62,10 +62,8 @@ def main() -> None:
     except typer.Exit as stop:
         code = stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("gpu-quality: interrupted; what is committed is kept, run the same command again to go on\n")
         code = 130
     except _Terminated:
-        sys.stderr.write("gpu-quality: terminated; what is committed is kept, run the same command again to go on\n")
         code = 143
     except BrokenPipeError:
         sys.stderr.close()
@@ -81,6 +79,8 @@ def main() -> None:
             if debug:
                 traceback.print_exc()
             code = 1
+    if code in (130, 143):  # typer turns Ctrl-C into a code of its own
+        sys.stderr.write("gpu-quality: stopped; what is committed is kept, run the same command again to go on\n")
     sys.exit(code if isinstance(code, int) else 0)
 
 

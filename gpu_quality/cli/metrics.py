@@ -42,7 +42,9 @@ def metric_list(console: Console) -> None:
             cells = (f"  {node.name}", node.per, node.over, node.unit, range_of(node), bad, node.summary)
             table.add_row(*[Text(clean(cell)) for cell in cells])
     console.print(table)
-    console.print("per region: a column of frames, and object_<metric> of objects. Details: gpu-quality metric show NAME", style="dim")
+    console.print(
+        "per region: a column of frames, and object_<metric> of objects. Details: gpu-quality metric show NAME", style="dim"
+    )
 
 
 def metric_list_json() -> dict[str, Any]:
@@ -143,7 +145,9 @@ def _facts(node: Node) -> dict[str, Any]:
 def _rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Label and text of every line of `metric_show`, those without text left out."""
     per = {"region": "frame, and object (as object_" + str(facts["name"]) + ")"}.get(facts["per"], facts["per"])
-    seen = {"batch": "the row alone", "sequence": "its whole sequence", "dataset": "all frames"}.get(facts["over"], facts["over"])
+    seen = {"batch": "the row alone", "sequence": "its whole sequence", "dataset": "all frames"}.get(
+        facts["over"], facts["over"]
+    )
     bad = {"low": "low values", "high": "high values", "neither": "neither end by itself"}[facts["bad"]]
     options = ", ".join(f"{key}={value['default']!r}" for key, value in facts["options"].items())
     rows = [

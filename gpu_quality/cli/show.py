@@ -85,7 +85,7 @@ def _reasons(reasons: Any) -> list[tuple[str, int]]:
 def _where(row: dict[str, Any]) -> str:
     place = row["frame"] if isinstance(row["frame"], str) else row["uri"]
     line = row.get("line")
-    return str(place) if line is None or line != line else f"{place}:{int(line)}"  # noqa: PLR0124 - NaN differs from itself
+    return f"{place}:{int(line)}" if line is not None and line >= 0 else str(place)
 
 
 def _detail(row: dict[str, Any]) -> str:
@@ -104,7 +104,9 @@ def _sheet(store: Store, sort: str | None, per: str) -> Sheet:
 
 def _headline(store: Store) -> str:
     status = store.status()
-    text = f"{clean(store.path)}: {counted(status['listed'], 'frame')} = {status['scored']:,} scored + {status['errors']:,} errors"
+    text = (
+        f"{clean(store.path)}: {counted(status['listed'], 'frame')} = {status['scored']:,} scored + {status['errors']:,} errors"
+    )
     return text if status["complete"] else f"{text}; not complete, run the same command again to finish"
 
 
@@ -174,13 +176,20 @@ def _print_issues(sheet: Sheet, console: Console, named: int) -> None:
     console.print()
     if present:
         table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
-        for name, justify in (("issue", "left"), (f"{sheet.per}s", "right"), ("share", "right"), ("score, frame, worst first" if sheet.per == "frame" else "worst first", "left")):
+        for name, justify in (
+            ("issue", "left"),
+            (f"{sheet.per}s", "right"),
+            ("share", "right"),
+            ("score, frame, worst first" if sheet.per == "frame" else "worst first", "left"),
+        ):
             table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
         for issue in present:
             table.add_row(*[Text(part) for part in _issue_cells(issue, sheet, named)])
         console.print(table)
         for issue in (issue for issue in present if issue.common):
-            console.print(f"{spaced(issue.name)} is on more than half of the {sheet.per}s: perhaps how these data are.", markup=False)
+            console.print(
+                f"{spaced(issue.name)} is on more than half of the {sheet.per}s: perhaps how these data are.", markup=False
+            )
     if clear:
         console.print(f"not found among {counted(judged, sheet.per)}: {clear}", markup=False, style="dim")
 
@@ -191,7 +200,8 @@ def _issue_cells(issue: Issue, sheet: Sheet, named: int) -> list[str]:
     rule = "" if issue.threshold is None or issue.score is None else f" (< {number(issue.threshold)})"
     scores = None if issue.score is None else sheet.values(issue.score.name)
     lines = [
-        ("" if scores is None else f"{number(scores[row]):<8}") + clean(ids.iloc[row], 60) for row in issue.rows[:named].tolist()
+        ("" if scores is None else f"{number(scores[row]):<8}") + clean(ids.iloc[row], 60)
+        for row in issue.rows[:named].tolist()
     ]
     if count > named:
         lines.append(f"… {count - named:,} more")

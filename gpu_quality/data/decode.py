@@ -319,6 +319,6 @@ def _explained(error: Exception, data: bytes, stage: str) -> FrameError:
         return DecodeError("out_of_memory", text, stage=stage)
     if "MAX_TEXT_" in text:
         return DecodeError("metadata_too_large", text, stage=stage)
-    if isinstance(error, EOFError) or any(word in text.lower() for word in _TRUNCATED):
+    if isinstance(error, EOFError) or any(word in text.lower() for word in _TRUNCATED) or sniff.ends_early(data):
         return DecodeError("truncated", text, stage=stage)
     return DecodeError("decode_error", f"{type(error).__name__}: {text}"[:200], stage=stage)

@@ -1,7 +1,7 @@
 """One row at a time: read and opened, then decoded into its place; whatever goes wrong becomes a failure of the row."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,15 +28,24 @@ class Failure:
     format: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opened:
     """A row that was read: a file up to its header, or an image from memory, canonical already."""
 
     row: int
-    content: Header | Decoded
+    content: Header | Decoded | None
+    """None once it was decoded: the bytes are let go at once, since the next reads use their memory while it is warm."""
+    size_bytes: int | None
     digest: str
     height: int
     width: int
+
+    def take(self) -> Header | Decoded:
+        """The content, which is let go here."""
+        content, self.content = self.content, None
+        if content is None:
+            raise RuntimeError(f"row {self.row} was decoded before")
+        return content
 
     @property
     def size(self) -> int:
@@ -52,27 +61,26 @@ def open_row(source: Source, row: int, settings: DecodeSettings) -> Opened | Fai
         if isinstance(found, bytes):
             size, digest, stage = len(found), digest_of(found), "sniff"
             header = header_of(found, settings)
-            return Opened(row, header, digest, header.height, header.width)
+            return Opened(row, header, size, digest, header.height, header.width)
         stage = "decode"
         decoded = image_of(found, settings)
-        return Opened(row, decoded, "", *decoded.rgb.shape[:2])
+        return Opened(row, decoded, None, "", *decoded.rgb.shape[:2])
     except Exception as error:
         return Failure(row, frame_error(error, stage), size, digest)
 
 
 def decode_row(opened: Opened, settings: DecodeSettings, place: NDArray[np.uint8]) -> Decoded | Failure:
-    """Put the canonical pixels of an opened row into `place`, which has room for exactly them."""
+    """Put the canonical pixels of an opened row into `place`, which has room for exactly them; its content is used up."""
     out = place.reshape(opened.height, opened.width, 3)
-    content = opened.content
+    content = opened.take()
     try:
         if isinstance(content, Header):
             return pixels_of(content, settings, out)
         np.copyto(out, content.rgb)
+        return replace(content, rgb=out)
     except Exception as error:
-        size = len(content.data) if isinstance(content, Header) else None
-        reason = frame_error(error, "decode")
-        return Failure(opened.row, reason, size, opened.digest, opened.width, opened.height, content.format)
-    return content
+        known = (opened.size_bytes, opened.digest, opened.width, opened.height, content.format)
+        return Failure(opened.row, frame_error(error, "decode"), *known)
 
 
 def frame_error(error: Exception, stage: str) -> FrameError:

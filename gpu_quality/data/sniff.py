@@ -53,8 +53,23 @@ def unidentified(data: bytes) -> DecodeError:
     if data[4:8] == b"ftyp" and data[8:12] not in (b"avif", b"avis"):
         return DecodeError("format_not_allowed", f"ISO media of brand {data[8:12]!r} is not read", stage="sniff")
     if data.startswith(_MAGIC) or data[4:8] == b"ftyp":
-        return DecodeError("decode_error", "the header is damaged", stage="sniff")
+        reason = "truncated" if ends_early(data) else "decode_error"
+        return DecodeError(reason, "the header is damaged or incomplete", stage="sniff")
     return DecodeError("unknown_format", f"no image format begins with {data[:8].hex(' ')}", stage="sniff")
+
+
+def ends_early(data: bytes) -> bool:
+    """Whether a PNG, GIF, AVIF or TIFF file that could not be decoded lacks its own end."""
+    if data.startswith(PNG):
+        return b"IEND" not in data[-64:]
+    if data.startswith(b"GIF8"):
+        return not data.endswith(b";")
+    if data[:4] in (b"II*\x00", b"MM\x00*") and len(data) >= 8:
+        return int.from_bytes(data[4:8], "little" if data[:1] == b"I" else "big") > len(data) - 6
+    position = 0
+    while data[4:8] == b"ftyp" and position + 8 <= len(data):
+        position += max(int.from_bytes(data[position : position + 4], "big"), 8)
+    return position > len(data)
 
 
 def stored_size(data: bytes) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 QUALITY: Final = 80
 ROUGH: Final = 4
-"""Pixels are first averaged in blocks while the picture is at least this many times too large: quicker, and no detail is lost."""
+"""Pixels are first averaged in blocks down to this many times the wanted size: quicker, and no detail is lost."""
 
 
 def shrink(rgb: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
@@ -22,7 +22,7 @@ def shrink(rgb: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
 
 
 def thumbnail(rgb: NDArray[np.uint8], longest: int, quality: int = QUALITY) -> bytes:
-    """A frame as a JPEG file without metadata, its longer side at most `longest` pixels; the same frame gives the same bytes."""
+    """A frame as a JPEG file without metadata, its longer side at most `longest` pixels; the same bytes every time."""
     sink = io.BytesIO()
     Image.fromarray(shrink(rgb, longest)).save(sink, "JPEG", quality=quality, optimize=True)
     return sink.getvalue()

@@ -26,7 +26,8 @@ def iou_matrix(a: Float64[Tensor, "n 4"], b: Float64[Tensor, "m 4"]) -> Float64[
     """Intersection over union of every box of `a` with every box of `b`, 0..1; 0 where both areas are 0."""
     from torchvision.ops import box_iou  # half a second to import
 
-    return box_iou(a, b).nan_to_num(nan=0.0)
+    matrix: Tensor = box_iou(a, b)  # [n, m]
+    return matrix.nan_to_num(nan=0.0)
 
 
 def best_overlap(

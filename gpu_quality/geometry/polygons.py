@@ -1,6 +1,7 @@
 """Outlines of one or more rings under the even-odd rule: areas, and the pixels whose centers they hold."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+FARTHEST: Final = 1e9
+"""Coordinates beyond this are no pixels; squares of those within keep their digits."""
 _PAIRS: Final = 1 << 21
 """Crossings of edges and rows computed at a time: about 150 MB."""
 
@@ -16,7 +19,8 @@ _PAIRS: Final = 1 << 21
 @dataclass(frozen=True, slots=True)
 class Outlines:
     """Rings of many objects as CSR: object `i` owns rings ``rings[i]:rings[i + 1]``, ring `r` the flat x y numbers
-    ``values[numbers[r]:numbers[r + 1]]``. The last point of a ring is joined to the first."""
+    ``values[numbers[r]:numbers[r + 1]]``. The last point of a ring is joined to the first.
+    """
 
     rings: Ints
     numbers: Ints
@@ -81,11 +85,11 @@ def check(outlines: Outlines) -> list[str]:
     length = np.diff(outlines.numbers)
     owner = np.repeat(np.arange(len(outlines)), np.diff(outlines.rings))
     infinite = np.zeros(len(length), bool)
-    infinite[np.repeat(np.arange(len(length)), length)[~np.isfinite(outlines.values)]] = True
+    infinite[np.repeat(np.arange(len(length)), length)[~(np.abs(outlines.values) <= FARTHEST)]] = True
     problems = [""] * len(outlines)
     for r in np.flatnonzero((length < 6) | (length % 2 == 1) | infinite)[::-1]:
         if infinite[r]:
-            text = "a ring of the polygon holds a number that is not finite"
+            text = f"a ring of the polygon holds a number that is not finite or beyond {FARTHEST:g}"
         else:
             text = f"a ring of the polygon has {length[r]} numbers; it takes an even count of at least 6"
         problems[owner[r]] = text
@@ -122,7 +126,7 @@ def _ring_areas(outlines: Outlines) -> Floats:
     size = np.diff(outlines.numbers) // 2
     origin = a[np.minimum(offsets(size)[:-1], max(len(a) - 1, 0))][ring] if len(a) else a
     a, b = a - origin, b - origin
-    return np.bincount(ring, (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2, len(size))
+    return np.bincount(ring, (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2, len(size)).astype(np.float64)
 
 
 def _faces(outlines: Outlines) -> Any:
@@ -134,25 +138,35 @@ def _faces(outlines: Outlines) -> Any:
     return shapely.polygons(shapely.linearrings(outlines.values.reshape(-1, 2), indices=ring))
 
 
-def _repaired(face: Any) -> Any:
-    """The even-odd inside of a ring that crosses itself, without the lines that are left of it."""
+def _odd_faces(outline: Outlines) -> Any:
+    """The even-odd inside of one object whose rings cross themselves or each other: the faces between their lines, each asked
+    at a point of its own how many edges lie to its right.
+    """
     import shapely
 
-    parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(face, method="linework")))
-    return shapely.multipolygons(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
+    lines = shapely.union_all(shapely.get_exterior_ring(_faces(outline)))
+    faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(lines)))
+    point = shapely.get_coordinates(shapely.point_on_surface(faces))
+    _, _, a, b = _edges(outline)
+    x, y = point[:, :1], point[:, 1:]
+    meets = (a[:, 1] <= y) != (b[:, 1] <= y)  # [faces, edges]
+    rise = np.where(b[:, 1] == a[:, 1], 1, b[:, 1] - a[:, 1])
+    right = a[:, 0] + (y - a[:, 1]) / rise * (b[:, 0] - a[:, 0]) > x
+    return shapely.union_all(faces[(meets & right).sum(1) % 2 == 1])
 
 
 def shapes(outlines: Outlines) -> Any:
-    """One valid shapely geometry per object that covers exactly its even-odd inside."""
+    """One valid shapely geometry per object that covers exactly its even-odd inside; empty for an object without rings."""
     import shapely
 
     faces = _faces(outlines)
-    for i in np.flatnonzero(~shapely.is_valid(faces)):
-        faces[i] = _repaired(faces[i])
-    joined = np.empty(len(outlines), dtype=object)
-    for i, (a, b) in enumerate(zip(outlines.rings[:-1], outlines.rings[1:], strict=True)):
-        joined[i] = faces[a] if b - a == 1 else shapely.symmetric_difference_all(faces[a:b])
-    return joined
+    simple = shapely.is_valid(faces)
+    first, count = outlines.rings[:-1], np.diff(outlines.rings)
+    out = np.full(len(outlines), shapely.Polygon(), dtype=object)
+    for i in np.flatnonzero(count):
+        plain = count[i] == 1 and simple[first[i]]
+        out[i] = faces[first[i]] if plain else _odd_faces(outlines.take(np.array([i])))
+    return out
 
 
 def areas(outlines: Outlines) -> Floats:
@@ -187,7 +201,7 @@ def _pieces(rows: Ints) -> list[slice]:
     cuts = [0]
     while cuts[-1] < len(rows):
         cuts.append(max(cuts[-1] + 1, int(np.searchsorted(total, total[cuts[-1]] + _PAIRS, "right")) - 1))
-    return [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(cuts)]
 
 
 def _crossings(outlines: Outlines, height: Ints) -> tuple[Ints, Ints, Floats]:

@@ -98,9 +98,7 @@ def _fit(rect: Ints, runs: Runs, null: NDArray[np.int8], shapes: Shapes) -> None
     if len(who):
         first = np.flatnonzero(np.concatenate([[True], who[1:] != who[:-1]]))
         last = np.concatenate([first[1:], [len(who)]]) - 1
-        rect[who[first]] = np.stack(
-            [np.minimum.reduceat(x0, first), y[first], np.maximum.reduceat(x1, first), y[last] + 1], 1
-        )
+        rect[who[first]] = np.stack([np.minimum.reduceat(x0, first), y[first], np.maximum.reduceat(x1, first), y[last] + 1], 1)
 
 
 def _rescue(rect: Ints, box: Floats, size: Ints, null: NDArray[np.int8], runs: Runs | None) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ a group is the character 48 + bits, plus 32 where another group follows, and bit
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -114,7 +115,7 @@ def encode_counts(counts: Ints, offset: Ints) -> list[bytes]:
     code[group < np.repeat(size, size) - 1] |= 32
     text = (code + 48).astype(np.uint8).tobytes()
     cuts = start[offset].tolist()
-    return [text[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [text[a:b] for a, b in pairwise(cuts)]
 
 
 def areas(runs: Runs) -> Ints:
@@ -135,7 +136,7 @@ def _set_runs(runs: Runs, i: int) -> tuple[Ints, Ints]:
 
 
 def bounds(runs: Runs, height: Ints) -> NDArray[np.float64]:
-    """Smallest box x1 y1 x2 y2 around the set pixels of each mask; zeros where there are none. Counts must have passed `check`."""
+    """Smallest box x1 y1 x2 y2 around the set pixels of each checked mask; zeros where there are none."""
     out = np.zeros((len(runs.legal), 4))
     for i in range(len(out)):
         start, end = _set_runs(runs, i)

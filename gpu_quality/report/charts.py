@@ -10,11 +10,11 @@ from gpu_quality.report.html import Markup, joined, tag
 from gpu_quality.report.text import counted, number
 
 BINS: Final = 32
-WIDTH, HEIGHT = 320, 104
+WIDTH, HEIGHT = 320, 106
 _LEFT, _RIGHT, _TOP, _BASE = 4, 316, 16, 84
 
 
-def histogram_chart(d: Distribution, noun: str, threshold: float | None = None) -> Markup:
+def histogram_chart(d: Distribution, noun: str) -> Markup:
     """Histogram of a distribution with its range below, the tallest bar's count above, the median and a threshold marked."""
     h = d.histogram
     if h is None:
@@ -25,15 +25,15 @@ def histogram_chart(d: Distribution, noun: str, threshold: float | None = None) 
         tag("path.bars" + (".beyond" if h.above else ""), attributes={"d": _bars(h, len(h.counts) - 1, len(h.counts))}),
         tag("line.axis", attributes={"x1": _LEFT, "x2": _RIGHT, "y1": _BASE, "y2": _BASE}),
         _text(_LEFT, _TOP - 5, "start", counted(int(h.counts.max()), noun)),
-        _text(_LEFT, _BASE + 14, "start", ("≤ " if h.below else "") + number(h.low)),
-        _text(_RIGHT, _BASE + 14, "end", ("≥ " if h.above else "") + number(h.high)),
-        _mark(h, d.median, "median"),
+        _text(_LEFT, _BASE + 18, "start", ("≤ " if h.below else "") + number(h.low)),
+        _text(_RIGHT, _BASE + 18, "end", ("≥ " if h.above else "") + number(h.high) if h.high > h.low else ""),
+        tag("path.median", attributes={"d": f"M{_place(h, d.median):.1f} {_BASE + 1}l4 7h-8z"}),
     ]
-    if threshold is not None and h.low <= threshold <= h.high:
-        parts.append(_mark(h, threshold, "threshold"))
-    label = (
-        f"{d.column.name}: histogram of {counted(d.n, noun)} from {number(d.low)} to {number(d.high)}, median {number(d.median)}"
-    )
+    if d.threshold is not None:
+        x = f"{_place(h, d.threshold):.1f}"
+        parts.append(tag("line.threshold", attributes={"x1": x, "x2": x, "y1": _TOP, "y2": _BASE}))
+    where = f"from {number(d.low)} to {number(d.high)}, median {number(d.median)}"
+    label = f"{d.column.name}: histogram of {counted(d.n, noun)} {where}"
     return tag("svg.chart", joined(parts), attributes={"viewBox": f"0 0 {WIDTH} {HEIGHT}", "role": "img", "aria-label": label})
 
 
@@ -49,12 +49,6 @@ def _bars(h: Histogram, first: int, stop: int) -> str:
 def _place(h: Histogram, value: float) -> float:
     share = (min(max(value, h.low), h.high) - h.low) / (h.high - h.low) if h.high > h.low else 0.5
     return _LEFT + share * (_RIGHT - _LEFT)
-
-
-def _mark(h: Histogram, value: float, kind: str) -> Markup:
-    """A vertical line at a value."""
-    x = f"{_place(h, value):.1f}"
-    return tag(f"line.{kind}", attributes={"x1": x, "x2": x, "y1": _TOP, "y2": _BASE + (4 if kind == "median" else 0)})
 
 
 def _text(x: float, y: float, anchor: str, text: str) -> Markup:

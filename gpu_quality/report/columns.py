@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gpu_quality import registry
-from gpu_quality.errors import UnknownNameError, UsageError
+from gpu_quality.errors import UnknownNameError, UsageError, close
 
 Bad = Literal["low", "high", "neither"]
 Kind = Literal["number", "flag", "group", "fingerprint"]
@@ -19,7 +19,7 @@ TOPICS: Final = {
     "exposure": "Light and exposure",
     "color": "Color",
     "values": "Color values",
-    "sharpness": "Sharpness, noise, compression",
+    "sharpness": "Sharpness and noise",
     "facts": "File and size",
     "duplicates": "Repeated frames",
     "hashes": "Fingerprints",
@@ -27,7 +27,10 @@ TOPICS: Final = {
 }
 """Module of a built-in metric → heading, in the order of headings; other modules get a heading of their own behind these."""
 OWN: Final = "Your own metrics"
-_IDS: Final = {"frame": ("frame", "uri", "size_bytes", "mtime_ns"), "object": ("object", "frame", "row", "origin", "class_id", "box")}
+_IDS: Final = {
+    "frame": ("frame", "uri", "size_bytes", "mtime_ns"),
+    "object": ("object", "frame", "row", "origin", "class_id", "box"),
+}
 
 
 class Readable(Protocol):
@@ -128,9 +131,11 @@ class Sheet:
     @classmethod
     def read(cls, store: Readable, per: str) -> "Sheet":
         """One table of a store: ids, what finds the picture, and every visible metric column."""
-        columns = columns_of(store, per)
-        names = list(dict.fromkeys([*_IDS[per], *(name for name, c in columns.items() if c.unit[:4] != "SHA-")]))
-        return cls(per, columns, store.table(per, names))
+        ids = list(_IDS[per])
+        if not len(table := store.table(per, [per])):
+            return cls(per, {}, table)
+        columns = {name: column for name, column in columns_of(store, per).items() if column.unit[:4] != "SHA-"}
+        return cls(per, columns, store.table(per, list(dict.fromkeys([*ids, *columns]))))
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -146,7 +151,7 @@ class Sheet:
         if column is None:
             raise UnknownNameError(
                 f"there is no metric column per {self.per} called {name[:200]!r}",
-                hint=registry.close(name, self.columns) or f"there are {', '.join(self.columns) or 'none'}"[:600],
+                hint=close(name, self.columns) or f"there are {', '.join(self.columns) or 'none'}"[:600],
             )
         if column.kind in ("group", "fingerprint"):
             raise UsageError(f"{name} identifies frames ({column.unit}); it has no order to sort by")

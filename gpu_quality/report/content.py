@@ -90,8 +90,14 @@ class Content:
         """What the store's folder is called; the rest of its path is nobody's business."""
         return self.path.resolve().name
 
+    @property
+    def title(self) -> str:
+        """What the folder of images is called, or the store where that folder is somebody's home or not known."""
+        root = Path(str(self.source.get("root") or ""))
+        return self.name if not root.name or root == Path.home() or root.parent == Path.home().parent else root.name
+
     def private(self, text: object) -> str:
-        """Text without the places of this machine: image folder, store and home become …"""
+        """Text without the places of this machine: an ellipsis stands for image folder, store and home."""
         shown = clean(text, 2000)
         places = [str(self.source.get("root") or ""), str(self.path.resolve()), str(Path.home())]
         for place in sorted((place for place in places if len(place) > 1), key=len, reverse=True):

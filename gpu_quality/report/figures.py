@@ -27,6 +27,8 @@ class Distribution:
     p95: float
     high: float
     histogram: Histogram | None
+    threshold: float | None
+    """Where an issue begins, for the score of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +56,34 @@ class Groups:
     members: tuple[tuple[int, ...], ...]
 
 
-def distribution(sheet: Sheet, column: Column, bins: int) -> Distribution:
+def distribution(sheet: Sheet, column: Column, bins: int, threshold: float | None = None) -> Distribution:
     """Count, nulls, range, three quantiles and a histogram of a column."""
     values = sheet.values(column.name)
     known = values[np.isfinite(values)]
     if not len(known):
         nothing = float("nan")
-        return Distribution(column, 0, len(values), nothing, nothing, nothing, nothing, nothing, None)
+        return Distribution(column, 0, len(values), nothing, nothing, nothing, nothing, nothing, None, threshold)
     p5, median, p95 = (float(q) for q in np.quantile(known, QUANTILES))
     low, high = float(known.min()), float(known.max())
-    return Distribution(column, len(known), len(values) - len(known), low, p5, median, p95, high, histogram(known, bins))
+    bars = histogram(known, bins, threshold)
+    return Distribution(column, len(known), len(values) - len(known), low, p5, median, p95, high, bars, threshold)
 
 
 def distributions(sheet: Sheet, bins: int) -> list[Distribution]:
-    """One for every column that measures something."""
-    return [distribution(sheet, column, bins) for column in sheet.of_kind("number")]
+    """One for every column that measures something; that of a score shows where an issue begins."""
+    flags = ((score_of(sheet, column), column.options.get("threshold")) for column in sheet.of_kind("flag"))
+    marks = {score.name: float(mark) for score, mark in flags if score is not None and mark is not None}
+    return [distribution(sheet, column, bins, marks.get(column.name)) for column in sheet.of_kind("number")]
+
+
+def issue_name(column: Column) -> str:
+    """What a flag column is about: ``is_dark_issue`` is about ``dark``."""
+    return column.name.removeprefix("is_").removesuffix("_issue")
+
+
+def score_of(sheet: Sheet, flag: Column) -> Column | None:
+    """The column a flag was made from: ``dark_score`` for ``is_dark_issue``."""
+    return sheet.columns.get(f"{issue_name(flag)}_score")
 
 
 def issues(sheet: Sheet) -> list[Issue]:
@@ -80,14 +95,13 @@ def issues(sheet: Sheet) -> list[Issue]:
 def _issue(sheet: Sheet, column: Column) -> Issue:
     flags = sheet.values(column.name)
     rows = np.flatnonzero(flags == 1)
-    name = column.name.removeprefix("is_").removesuffix("_issue")
-    score = sheet.columns.get(f"{name}_score")
+    score = score_of(sheet, column)
     if score is not None:
         values = sheet.values(score.name)[rows]
         rows = rows[np.argsort(-values if score.bad == "high" else values, kind="stable")]
     threshold = column.options.get("threshold")
     total = int(np.isfinite(flags).sum())
-    return Issue(name, column, score, None if threshold is None else float(threshold), rows, total)
+    return Issue(issue_name(column), column, score, None if threshold is None else float(threshold), rows, total)
 
 
 def groups(sheet: Sheet) -> list[Groups]:

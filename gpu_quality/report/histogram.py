@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 BLOCKS: Final = "▁▂▃▄▅▆▇█"
 FENCE: Final = 3.0
-"""Values more than this many interquartile ranges beyond the quartiles are far out (Tukey's outer fence) and share an end bin."""
+"""Values more than this many interquartile ranges beyond the quartiles (Tukey's outer fence) share an end bin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class Histogram:
     above: int
 
 
-def histogram(values: NDArray[np.float64], bins: int) -> Histogram | None:
-    """Bin finite values; None without any. The range is that of the values, cut at the outer fences."""
+def histogram(values: NDArray[np.float64], bins: int, inside: float | None = None) -> Histogram | None:
+    """Bin finite values; None without any. The range is that of the values, cut at the outer fences but not before `inside`."""
     if not len(values):
         return None
     low, high = float(values.min()), float(values.max())
@@ -31,6 +31,8 @@ def histogram(values: NDArray[np.float64], bins: int) -> Histogram | None:
     reach = FENCE * float(q3 - q1)
     if reach > 0:
         low, high = max(low, float(q1) - reach), min(high, float(q3) + reach)
+    if inside is not None:
+        low, high = min(low, inside), max(high, inside)
     below, above = int((values < low).sum()), int((values > high).sum())
     if high > low:
         place = np.clip((values - low) / (high - low), 0.0, 1.0) * bins

@@ -71,5 +71,5 @@ def document(title: str, body: Markup) -> str:
             tag("style", Markup(style)),
         )
     )
-    page = tag("html", tag("head", head), "\n", tag("body", body), attributes={"lang": "en"})
+    page = tag("html", tag("head", head), Markup("\n"), tag("body", body), attributes={"lang": "en"})
     return f"<!doctype html>\n{page}\n"

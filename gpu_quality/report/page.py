@@ -1,6 +1,6 @@
 """One self-contained HTML file about a store: written whole, opened anywhere, loading nothing."""
 
-import datetime
+import datetime as dt
 from pathlib import Path
 from typing import Final
 
@@ -37,11 +37,11 @@ def report(store: Store | str | Path, path: str | Path | None = None, *, budget_
     target = Path(opened.path) / NAME if path is None else Path(path)
     if target.is_dir():
         raise UsageError(f"{target} is a folder", hint=f"name a file, such as {target / NAME}")
-    commit_bytes(target, page(opened, datetime.datetime.now(datetime.UTC), int(budget_mb * 1e6)).encode("utf-8"))
+    commit_bytes(target, page(opened, dt.datetime.now(dt.UTC), int(budget_mb * 1e6)).encode("utf-8"))
     return target
 
 
-def page(store: Store, written: datetime.datetime, budget: int) -> str:
+def page(store: Store, written: dt.datetime, budget: int) -> str:
     """The page as text; `budget` is in bytes."""
     content = gather(store)
     album = Album(content.frames, image_root(content.path), decode_settings(store.identity))
@@ -50,7 +50,7 @@ def page(store: Store, written: datetime.datetime, budget: int) -> str:
     return _render(content, album, written)
 
 
-def _render(content: Content, album: Album, written: datetime.datetime) -> str:
+def _render(content: Content, album: Album, written: dt.datetime) -> str:
     parts = {
         "issues": sections.issues_section(content, album),
         "copies": sections.groups_section(content, album),
@@ -63,7 +63,9 @@ def _render(content: Content, album: Album, written: datetime.datetime) -> str:
     present = {key: part for key, part in parts.items() if part is not None}
     main = tag("main", sections.header(content, written), _warning(album), joined(present.values()))
     skip = tag("a.skip", "Skip to the findings", attributes={"href": "#issues" if "issues" in present else "#errors"})
-    return document(f"{content.name}: image quality", joined((skip, tag("div.page", _contents(content, list(present)), main))))
+    return document(
+        f"Image quality of {content.title}", joined((skip, tag("div.page", _contents(content, list(present)), main)))
+    )
 
 
 def _contents(content: Content, present: list[str]) -> Markup:
@@ -85,7 +87,7 @@ def _warning(album: Album) -> Markup | str:
     if album.gone:
         return tag(
             "p.warning",
-            "The images are no longer where they were scored, or were given in memory: this report shows names and numbers only.",
+            "The images are no longer where they were scored, or were given in memory: here are names and numbers only.",
         )
     missing = album.missing
     return tag("p.warning", f"{counted(missing, 'picture')} could not be shown; the places say why.") if missing else ""

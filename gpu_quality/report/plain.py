@@ -27,6 +27,7 @@ def distribution_json(d: Distribution) -> dict[str, Any]:
         "n": d.n,
         "null": d.null,
         **{name: plain(value) for name, value in numbers.items()},
+        "threshold": d.threshold,
         "histogram": h and {"counts": h.counts.tolist(), "low": h.low, "high": h.high, "below": h.below, "above": h.above},
     }
 

@@ -1,6 +1,6 @@
 """The first half of a report: what was looked at, which issues were found, and which frames repeat each other."""
 
-import datetime
+import datetime as dt
 from collections.abc import Iterable
 
 from gpu_quality.report.charts import histogram_chart, share_bar
@@ -10,7 +10,7 @@ from gpu_quality.report.html import Markup, joined, name_tag, tag
 from gpu_quality.report.pictures import Album, Shot
 from gpu_quality.report.text import counted, number, share, spaced
 
-CAPTION = 36
+CAPTION = 26
 """Characters of a frame's id under a picture; the whole id shows when hovered."""
 
 
@@ -24,7 +24,7 @@ def figure(album: Album, shot: Shot, name: str, *notes: object) -> Markup:
         alt = f"{'object in ' if shot.box else ''}{name}"
         inner = tag("img", attributes={"src": Markup(picture.uri), "alt": alt, **size, "loading": "lazy", "decoding": "async"})
     lines = [tag("span.note", note) for note in notes if note]
-    return tag("figure", tag("span.frame", inner), tag("figcaption", name_tag(name, CAPTION), *lines))
+    return tag("figure", tag("span.frame", inner), tag("figcaption", *lines, name_tag(name, CAPTION)))
 
 
 def sheet_of(figures: Iterable[Markup], kind: str = "") -> Markup:
@@ -37,37 +37,51 @@ def section(anchor: str, title: str, *children: object) -> Markup:
     return tag("section", tag("h2", title), *children, attributes={"id": anchor})
 
 
-def more(count: int, shown: int, noun: str) -> str | Markup:
+def more(count: int, shown: int, noun: str, plural: str = "") -> str | Markup:
     """A line for what is left out."""
-    return tag("p.more", f"… and {counted(count - shown, noun)} more") if count > shown else ""
+    return (
+        tag("p.more", f"… and {count - shown:,} more {noun if count - shown == 1 else plural or noun + 's'}")
+        if count > shown
+        else ""
+    )
 
 
-def header(content: Content, written: datetime.datetime) -> Markup:
+def header(content: Content, written: dt.datetime) -> Markup:
     """Title, what was looked at, when, and the numbers of the run."""
     status = content.status
     tiles = [(f"{status['listed']:,}", "frames listed", ""), (f"{status['scored']:,}", "scored", "")]
     tiles.append((f"{status['errors']:,}", "errors", "bad" if status["errors"] else ""))
     if content.issues:
         tiles.append((f"{content.flagged:,}", f"with an issue ({share(content.flagged, status['scored'])})", "warn"))
-    for origin in content.origins:
-        tiles.append((f"{len(origin.sheet):,}", f"objects in {origin.name}", ""))
-    drawn = [tag("div.tile" + (f".{kind}" if kind else ""), tag("strong", value), tag("span", label)) for value, label, kind in tiles]
+    tiles += [(f"{len(origin.sheet):,}", f"objects in {origin.name}", "") for origin in content.origins]
+    drawn = [
+        tag("div.tile" + (f".{kind}" if kind else ""), tag("strong", value), tag("span", label)) for value, label, kind in tiles
+    ]
     state = "" if status["complete"] else tag("p.warning", "The run is not complete: figures cover the frames scored so far.")
     return tag(
-        "header", tag("p.kicker", "gpu_quality report"), tag("h1", name_tag(content.name)), _dates(content, written), state,
-        tag("div.tiles", joined(drawn)),
-        tag("p.muted", f"{counted(status['listed'], 'frame')} listed = {status['scored']:,} scored + {status['errors']:,} errors."),
+        "header", tag("p.kicker", "Image quality report"), tag("h1", name_tag(content.title)), _dates(content, written), state,
+        tag("div.tiles", joined(drawn)), tag("p.muted", joined(_looked_at(content))),
     )  # fmt: skip
 
 
-def _dates(content: Content, written: datetime.datetime) -> Markup:
+def _looked_at(content: Content) -> Iterable[object]:
+    """How the numbers add up, and what they are about."""
+    status = content.status
+    yield f"{counted(status['listed'], 'frame')} listed = {status['scored']:,} scored + {counted(status['errors'], 'error')}"
+    yield joined((", kept in ", tag("code", content.name)))
+    annotated = [origin.name for origin in content.origins]
+    yield joined((", with ", name_tag(", ".join(annotated)))) if annotated else ""
+    yield "."
+
+
+def _dates(content: Content, written: dt.datetime) -> Markup:
     """The one line that differs between two reports of the same store."""
     at = content.source.get("at")
-    scored = f"Scored {_minute(datetime.datetime.fromtimestamp(at, datetime.UTC))}, r" if isinstance(at, int | float) else "R"
-    return joined(("\n", tag("p.date", f"{scored}eport written {_minute(written)}"), "\n"))
+    scored = f"Scored {_minute(dt.datetime.fromtimestamp(at, dt.UTC))}, r" if isinstance(at, int | float) else "R"
+    return joined((Markup("\n"), tag("p.date", f"{scored}eport written {_minute(written)}"), Markup("\n")))
 
 
-def _minute(moment: datetime.datetime) -> str:
+def _minute(moment: dt.datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
@@ -75,18 +89,20 @@ def issues_section(content: Content, album: Album) -> Markup | None:
     """Every issue with its count, then the flagged frames of those found."""
     if not content.issues:
         return None
-    rows = [_issue_row(i, issue) for i, issue in enumerate(content.issues)]
+    rows = [_issue_row(i, issue) for i, issue in enumerate(content.issues) if len(issue.rows)]
     details = [_issue_detail(content, album, i, issue) for i, issue in enumerate(content.issues) if len(issue.rows)]
-    lead = "A frame has an issue where a score passes its threshold. Look before you delete: a threshold knows nothing of your task."
-    return section("issues", "Issues", tag("p.lead", lead), tag("ul.issues", joined(rows)), joined(details))
+    lead = "A frame has an issue where a score passes its threshold. Look before you delete: no threshold knows your task."
+    clear = ", ".join(spaced(issue.name) for issue in content.issues if not len(issue.rows))
+    rest = tag("p.muted", f"Looked for and not found: {clear}.") if clear else ""
+    shown = tag("ul.issues", joined(rows)) if rows else ""
+    return section("issues", "Issues", tag("p.lead", lead), shown, rest, joined(details))
 
 
 def _issue_row(index: int, issue: Issue) -> Markup:
     count = len(issue.rows)
-    name = spaced(issue.name)
-    label = tag("a", name, attributes={"href": f"#issue-{index}"}) if count else tag("span", name)
-    parts = (tag("span.what", label), share_bar(count, issue.total), tag("span.count", f"{count:,}"), tag("span.share", share(count, issue.total)))
-    return tag("li" if count else "li.clear", *parts)
+    link = tag("a", spaced(issue.name), attributes={"href": f"#issue-{index}"})
+    numbers = tag("span.count", f"{count:,}"), tag("span.share", share(count, issue.total))
+    return tag("li", tag("span.what", link), share_bar(count, issue.total), *numbers)
 
 
 def _issue_detail(content: Content, album: Album, index: int, issue: Issue) -> Markup:
@@ -106,9 +122,13 @@ def _issue_detail(content: Content, album: Album, index: int, issue: Issue) -> M
     if issue.score is not None:
         d = next((d for d in content.distributions if d.column.name == issue.score.name), None)
         if d is not None and d.low < d.high:
-            chart = tag("div.aside", histogram_chart(d, "frame", issue.threshold), tag("p.muted", f"{issue.score.name} of all frames; dashed: the threshold"))
+            chart = tag(
+                "div.aside",
+                histogram_chart(d, "frame"),
+                tag("p.muted", f"{issue.score.name} of all frames; dashed: the threshold"),
+            )
     told = tag("p", f"{issue.column.summary} {counted(count, 'frame')} of {issue.total:,} ({share(count, issue.total)}){rule}.")
-    title = tag("h3", spaced(issue.name), " ", tag("span.badge", f"{count:,}"))
+    title = tag("h3.named", spaced(issue.name), " ", tag("span.badge", f"{count:,}"))
     intro = tag("div.intro", tag("div", title, told, common), chart)
     return tag("article", intro, sheet_of(figures), more(count, len(figures), "frame"), attributes={"id": f"issue-{index}"})
 
@@ -122,10 +142,18 @@ def groups_section(content: Content, album: Album) -> Markup | None:
     for entry in found:
         drawn = [_group(content, album, members) for members in entry.members[:GROUPS_SHOWN]]
         frames = sum(len(members) for members in entry.members)
-        told = f"{entry.column.summary} {counted(len(entry.members), 'group')} with {counted(frames, 'frame')}."
+        told = f"{counted(len(entry.members), 'group')} with {counted(frames, 'frame')} (column {entry.column.name})."
         title = spaced(entry.column.name.replace("_group", "_groups"))
         rest = more(len(entry.members), len(drawn), "group")
-        articles.append(tag("article", tag("h3", title, " ", tag("span.badge", f"{len(entry.members):,}")), tag("p", told), joined(drawn), rest))
+        articles.append(
+            tag(
+                "article",
+                tag("h3.named", title, " ", tag("span.badge", f"{len(entry.members):,}")),
+                tag("p", told),
+                joined(drawn),
+                rest,
+            )
+        )
     lead = "Frames of a group show the same. A group that an earlier, stricter rule found is not repeated below it."
     return section("copies", "Copies and near copies", tag("p.lead", lead), joined(articles))
 
@@ -136,4 +164,6 @@ def _group(content: Content, album: Album, members: tuple[int, ...]) -> Markup:
     for row in members[:PER_GROUP]:
         size = "" if sizes[0] is None or sizes[1] is None else f"{number(sizes[0][row])} × {number(sizes[1][row])}"
         figures.append(figure(album, Shot(row), content.ids[row], size))
-    return tag("div.group", sheet_of(figures), more(len(members), len(figures), "copy") if len(members) > PER_GROUP else "")
+    return tag(
+        "div.group", sheet_of(figures), more(len(members), len(figures), "copy", "copies") if len(members) > PER_GROUP else ""
+    )

@@ -10,7 +10,7 @@ _STEPS: Final = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
 def clean(value: object, limit: int = 200) -> str:
-    """Text without anything invisible: such characters appear as ``\\xNN`` or ``\\uNNNN``; the middle goes beyond `limit`."""
+    r"""Text without anything invisible: such characters appear as ``\xNN`` or ``\uNNNN``; the middle goes beyond `limit`."""
     text = str(value)
     if not text.isascii() or not text.isprintable():
         text = "".join(c if unicodedata.category(c) not in _UNSEEN else _escaped(c) for c in text)

@@ -72,8 +72,8 @@ def begin_layer(store: Path, layer: str, meta: Mapping[str, object]) -> None:
 
     Raises `CorruptError` if the layer is described otherwise, `IncompatibleError` if a visible column belongs to another layer.
     """
-    if meta.get("kind", "stream") not in ("stream", "table") or {"layer", "seal"} & set(meta):
-        raise UsageError("a layer's kind is 'stream' or 'table', and 'layer' and 'seal' are no keys of its description")
+    if meta.get("kind", "stream") not in ("stream", "table") or {"layer", "seal", "file"} & set(meta):
+        raise UsageError("a layer's kind is 'stream' or 'table', and layer, seal and file are no keys of it")
     path = layer_folder(store, layer) / LAYER
     if path.exists():
         if read_layer(store, layer).meta != plain(meta):
@@ -87,7 +87,7 @@ def begin_layer(store: Path, layer: str, meta: Mapping[str, object]) -> None:
                     f"{store} holds {name!r} of layer {other.name}, this run asks layer {layer}",
                     hint="give it another name with `as:`, write to another --out, or retire the old layer with --replace",
                 )
-    commit_bytes(path, seal({**meta, "layer": layer}))
+    commit_bytes(path, seal({**meta, "layer": layer}, LAYER))
 
 
 def done(store: Path, layer: str) -> frozenset[str]:
@@ -142,7 +142,8 @@ def finish(store: "Store", layer: str, counts: Mapping[str, int] | None) -> dict
             f"layer {layer} does not add up: given {given}, stored {found}, {frames} frames in the input",
             hint="run `verify`, then `repair`",
         )
-    commit_bytes(folder / COMPLETE, seal({"layer": layer, **found, "shards": len(expected), "over": seal_of_shards(manifests)}))
+    facts = {"layer": layer, **found, "shards": len(expected), "over": seal_of_shards(manifests)}
+    commit_bytes(folder / COMPLETE, seal(facts, COMPLETE))
     return found
 
 

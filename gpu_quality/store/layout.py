@@ -39,14 +39,17 @@ def checked_name(name: str, what: str) -> str:
 
 def refuse_foreign(path: Path) -> None:
     """Raise `NotAStoreError` if `path` exists and holds anything but a store, or the beginning of one."""
-    if path.is_dir():
-        foreign = sorted(item.name for item in path.iterdir() if item.name not in _OURS and not item.name.startswith(".stage-"))
-        if foreign and not (path / RUN).is_file():
-            raise NotAStoreError(
-                f"{path} is not empty and not a store: it holds {foreign[0]!r} and no {RUN}", hint="name an empty or new folder"
-            )
-    elif path.exists() or path.is_symlink():
-        raise NotAStoreError(f"{path} is not a folder", hint="name an empty or new folder")
+    try:
+        names = sorted(item.name for item in path.iterdir())
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise NotAStoreError(f"{path} is not a folder", hint="name an empty or new folder") from error
+    foreign = [name for name in names if name not in _OURS and not name.startswith(".stage-")]
+    if foreign and RUN not in names:
+        raise NotAStoreError(
+            f"{path} is not empty and not a store: it holds {foreign[0]!r} and no {RUN}", hint="name an empty or new folder"
+        )
 
 
 def plain(value: Any) -> Any:
@@ -84,23 +87,24 @@ def _text(content: Mapping[str, Any]) -> bytes:
     )
 
 
-def seal(content: Mapping[str, Any]) -> bytes:
-    """JSON with its own SHA-256 in it, always the same bytes for the same content."""
-    body = plain(content)
+def seal(content: Mapping[str, Any], file: str) -> bytes:
+    """JSON that holds the name of its file and its own SHA-256; always the same bytes for the same content."""
+    body = {**plain(content), "file": file}
     return _text({**body, "seal": digest(_text(body))})
 
 
-def unseal(data: bytes, where: Path | str) -> dict[str, Any]:
-    """The content of sealed JSON, `seal` included. Raises `CorruptError` if one bit of it differs."""
+def unseal(data: bytes, path: Path) -> dict[str, Any]:
+    """The content of a sealed file, `seal` included. Raises `CorruptError` if one bit of it differs or it is another file."""
     try:
         content = json.loads(data.decode("utf-8", "surrogatepass"))
-        claimed = content["seal"]
+        claimed, file = content["seal"], content.pop("file")
         body = {key: value for key, value in content.items() if key != "seal"}
-        if claimed == digest(_text(body)) and data == _text(content):
-            return dict(content)
+        whole = {**body, "file": file}
+        if file == path.name and claimed == digest(_text(whole)) and data == _text({**whole, "seal": claimed}):
+            return {**body, "seal": claimed}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
-    raise CorruptError(f"{where} is damaged: its content does not match its own checksum", hint="restore it, or run `repair`")
+    raise CorruptError(f"{path} is damaged: its content does not match its own checksum", hint="restore it, or run `repair`")
 
 
 def read_sealed(path: Path) -> dict[str, Any]:

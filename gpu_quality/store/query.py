@@ -40,11 +40,17 @@ def query(store: "Store", sql: str, parameters: Sequence[object] = ()) -> "pd.Da
     except duckdb.PermissionException as error:
         raise UsageError(f"refused: {_first_line(error)}", hint="a query reads the store's views and nothing else") from error
     except (duckdb.IOException, duckdb.InternalException, duckdb.FatalException) as error:
-        raise CorruptError(f"a file of {store.path} cannot be read: {_first_line(error)}", hint="run `verify`") from error
+        raise _damaged(store.path, error) from error
     except duckdb.Error as error:
+        if isinstance(error, duckdb.InvalidInputException) and str(store.path) in str(error):
+            raise _damaged(store.path, error) from error
         raise UsageError(_first_line(error), hint=_close(str(error), known)) from error
     finally:
         connection.close()
+
+
+def _damaged(path: Path, error: Exception) -> CorruptError:
+    return CorruptError(f"a file of {path} cannot be read: {_first_line(error)}", hint="run `verify`, then `repair`")
 
 
 def _locked(path: Path) -> Any:

@@ -34,7 +34,7 @@ def freeze(path: Path, identity: Mapping[str, object], tables: "Mapping[str, pa.
         return
     remove_folder(path / INPUT)
     commit_folder(path / INPUT, files)
-    commit_bytes(path / RUN, seal({"format_version": FORMAT_VERSION, **asked}))
+    commit_bytes(path / RUN, seal({"format_version": FORMAT_VERSION, **asked}, RUN))
 
 
 def _input_tables(tables: "Mapping[str, pa.Table | Columns]") -> "dict[str, pa.Table]":

@@ -27,9 +27,9 @@ def save_result(store: Path, name: str, data: bytes) -> None:
     folder, new = store / RESULTS, digest(data)
     sums = read_sums(store)
     before = sums.get(checked_name(name, "result"), [ABSENT])
-    commit_bytes(folder / SUMS, seal({"files": {**sums, name: sorted({*before, new})}}))
+    commit_bytes(folder / SUMS, seal({"files": {**sums, name: sorted({*before, new})}}, SUMS))
     commit_bytes(folder / name, data)
-    commit_bytes(folder / SUMS, seal({"files": {**sums, name: [new]}}))
+    commit_bytes(folder / SUMS, seal({"files": {**sums, name: [new]}}, SUMS))
 
 
 def status(store: "Store") -> dict[str, Any]:

@@ -57,7 +57,8 @@ def commit_shard(
             "counts": counts,
             "files": {name: {"rows": rows[name], "size": len(data), "sha256": digest(data)} for name, data in files.items()},
             "extra": extra,
-        }
+        },
+        SHARD,
     )
     final = layer_folder(store.path, layer) / shard
     if not _is_there(final, manifest):

@@ -231,4 +231,5 @@ def _forget_result(store: Path, name: str) -> None:
             remove_file(path)
         return
     remove_file(folder / name)
-    commit_bytes(folder / SUMS, seal({"files": {key: value for key, value in read_sums(store).items() if key != name}}))
+    left = {key: value for key, value in read_sums(store).items() if key != name}
+    commit_bytes(folder / SUMS, seal({"files": left}, SUMS))

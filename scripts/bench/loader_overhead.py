@@ -38,7 +38,9 @@ def photographs() -> list[np.ndarray]:
 
     found = [data.astronaut(), data.chelsea(), data.coffee(), *load_sample_images().images]
     return [
-        np.pad(image, ((0, max(0, HEIGHT + 64 - len(image))), (0, max(0, WIDTH + 64 - image.shape[1])), (0, 0)), mode="symmetric")
+        np.pad(
+            image, ((0, max(0, HEIGHT + 64 - len(image))), (0, max(0, WIDTH + 64 - image.shape[1])), (0, 0)), mode="symmetric"
+        )
         for image in found
     ]
 
@@ -99,7 +101,8 @@ def measure(cases: dict[str, Callable[[], None]], repeats: int) -> dict[str, dic
             cpu[name].append(time.process_time() - spent)
             wall[name].append(time.perf_counter() - begun)
     return {
-        name: {"cpu_s": min(cpu[name]), "cpu_median_s": statistics.median(cpu[name]), "wall_s": min(wall[name])} for name in cases
+        name: {"cpu_s": min(cpu[name]), "cpu_median_s": statistics.median(cpu[name]), "wall_s": min(wall[name])}
+        for name in cases
     }
 
 
@@ -116,7 +119,7 @@ def main() -> None:
         folder = Path(name)
         names = write_images(folder, args.images)
         contents = [(folder / name).read_bytes() for name in names]
-        stats = [os.stat(folder / name) for name in names]
+        stats = [(folder / name).stat() for name in names]
         expected = [(found.st_size, found.st_mtime_ns) for found in stats]
         check_equal(folder, names, settings)
 
@@ -137,27 +140,32 @@ def main() -> None:
 
 def report(measured: dict[str, dict[str, float]], args: argparse.Namespace, size: float) -> None:
     """One line per case: CPU and wall per image, and CPU above the limit."""
-    limit = measured["bare_decode"]["cpu_s"]
-    machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg(), "torch": torch.__version__}
+    limit, load_now = measured["bare_decode"]["cpu_s"], os.getloadavg()
+    machine = {"cpu": platform.machine(), "cores": os.cpu_count(), "load": load_now, "torch": torch.__version__}
     for who, found in measured.items():
         above = found["cpu_s"] / limit - 1
-        if args.json:
-            row = {
-                "row": "loader_overhead", "case": f"{WIDTH}x{HEIGHT}", "who": who, "unit": "img/s/core",
-                "value": args.images / found["cpu_s"], "wall_s": found["wall_s"], "cpu_s": found["cpu_s"], "repeats": args.repeats,
-                "limit": {"name": "bare_decode", "value": args.images / limit}, "of_limit": limit / found["cpu_s"],
-                "to_reach": f"<= {TO_REACH:.0%} CPU over bare decode", "reached": above <= TO_REACH if who == "gpu_quality" else None,
-                "bytes_across_processes": 0, "machine": machine,
-            }  # fmt: skip
-            print(json.dumps(row))
-        else:
-            us = 1e6 / args.images
-            print(
-                f"{who:16} {found['cpu_s'] * us:8.0f} us CPU (median {found['cpu_median_s'] * us:.0f})  {found['wall_s'] * us:8.0f} us wall"
-                f"  {above:+7.1%} CPU over bare decode"
-            )
+        row = {
+            "row": "loader_overhead",
+            "case": f"{WIDTH}x{HEIGHT}",
+            "who": who,
+            "unit": "img/s/core",
+            "value": args.images / found["cpu_s"],
+            "wall_s": found["wall_s"],
+            "cpu_s": found["cpu_s"],
+            "repeats": args.repeats,
+            "limit": {"name": "bare_decode", "value": args.images / limit},
+            "of_limit": limit / found["cpu_s"],
+            "to_reach": f"<= {TO_REACH:.0%} CPU over bare decode",
+            "reached": above <= TO_REACH if who == "gpu_quality" else None,
+            "bytes_across_processes": 0,
+            "machine": machine,
+        }
+        cpu, median, wall = (found[name] * 1e6 / args.images for name in ("cpu_s", "cpu_median_s", "wall_s"))
+        text = f"{who:16} {cpu:6.0f} us CPU (median {median:.0f})  {wall:6.0f} us wall  {above:+6.1%} CPU over bare decode"
+        print(json.dumps(row) if args.json else text)
     if not args.json:
-        print(f"{args.images} images of {size / 1000:.0f} kB, {args.threads} threads, best of {args.repeats}, load {os.getloadavg()[0]:.1f}")
+        about = f"{args.images} images of {size / 1000:.0f} kB, {args.threads} threads, best of {args.repeats}"
+        print(f"{about}, load {load_now[0]:.1f}; to reach: {TO_REACH:+.0%}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ path = sys.argv[1]
 {imports}
 base, start = peak(), time.perf_counter()
 {work}
-print(json.dumps(dict(seconds=round(time.perf_counter() - start, 2), peak_mb=round(peak()), imports_mb=round(base), count=count)))
+seconds = time.perf_counter() - start
+print(json.dumps(dict(seconds=round(seconds, 2), peak_mb=round(peak()), imports_mb=round(base), count=count)))
 """
 READERS = {
     "gpu_quality": (
@@ -71,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=120_000)
     parser.add_argument("--annotations", type=int, default=1_000_000)
-    parser.add_argument("--polygon", type=int, default=0, metavar="POINTS", help="points of each object's polygon; 0 = boxes only")
+    parser.add_argument("--polygon", type=int, default=0, metavar="POINTS", help="points per object; 0 = boxes only")
     parser.add_argument("--readers", nargs="+", choices=READERS, default=list(READERS))
     parser.add_argument("--json", action="store_true", help="one object on stdout")
     options = parser.parse_args()
@@ -81,11 +82,17 @@ def main() -> None:
         size = path.stat().st_size / 1e6
         results = {reader: measure(reader, path) for reader in options.readers}
     if options.json:
-        print(json.dumps({"images": options.images, "annotations": options.annotations, "file_mb": round(size), "readers": results}))
+        print(
+            json.dumps(
+                {"images": options.images, "annotations": options.annotations, "file_mb": round(size), "readers": results}
+            )
+        )
         return
     print(f"{options.images:,} images, {options.annotations:,} annotations, {size:.0f} MB of JSON")
     for reader, r in results.items():
-        print(f"{reader:>14}: {r['seconds']:6.2f} s, peak {r['peak_mb']:,.0f} MB ({r['imports_mb']:,.0f} MB of it after imports)")
+        print(
+            f"{reader:>14}: {r['seconds']:6.2f} s, peak {r['peak_mb']:,.0f} MB ({r['imports_mb']:,.0f} MB of it after imports)"
+        )
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def test_content_hash_sees_every_pixel_and_the_shape() -> None:
 
 
 def table(name: str, options: dict | None = None, **columns):
-    given = {key: torch.tensor(value) for key, value in columns.items()}
+    given = {key: torch.from_numpy(np.array(value)) for key, value in columns.items()}  # float64, int64
     return evaluate([name], given, {name: options or {}})[name]
 
 

@@ -1,12 +1,15 @@
 """A small store made in code, and the children that write it while tests kill them."""
 
 import hashlib
-import multiprocessing
 import os
-from multiprocessing.process import BaseProcess
+import select
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd  # noqa: F401 - Arrow looks for it; a child should not have to import it
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
@@ -67,10 +70,17 @@ def commit(store: Store, shard: str) -> dict[str, int]:
                 "secret": np.arange(len(rows)),
             },
             "objects": {"brightness": np.arange(objects.num_rows) / 7.0},
-            "errors": {"frame": [f"cam{i % 2}/{i:04d}.jpg" for i in bad], "stage": ["decode"] * len(bad), "reason": ["truncated"] * len(bad)},
+            "errors": {
+                "frame": [f"cam{i % 2}/{i:04d}.jpg" for i in bad],
+                "stage": ["decode"] * len(bad),
+                "reason": ["truncated"] * len(bad),
+            },
             "nulls": {"frame": ["cam0/0000.jpg"], "metric": ["noise"], "reason": ["too_small"]},
         },
-        {"embedding": np.outer(rows, [1, 2]).astype(np.float16), "objects.embedding": np.ones((objects.num_rows, 2), np.float16)},
+        {
+            "embedding": np.outer(rows, [1, 2]).astype(np.float16),
+            "objects.embedding": np.ones((objects.num_rows, 2), np.float16),
+        },
         {"encoder_batch": 8},
     )
 
@@ -80,9 +90,9 @@ def run(path: Path, frames: int = 11, shard_size: int = 4) -> Store:
     with writer_lock(path):
         store = create(path, frames, shard_size)
         store.begin_layer(LAYER, META)
-        for shard in store.shards():
-            if shard.name not in store.done(LAYER):
-                commit(store, shard.name)
+        for shard in store.input.shard_names():  # `shards()` would import torch
+            if shard not in store.done(LAYER):
+                commit(store, shard)
         store.finish(LAYER)
         store.begin_layer(TABLE_LAYER, TABLE_META)
         if not store.done(TABLE_LAYER):
@@ -92,19 +102,58 @@ def run(path: Path, frames: int = 11, shard_size: int = 4) -> Store:
     return store
 
 
-def run_with(path: Path, failpoint: str, frames: int, shard_size: int) -> None:
-    """`run` in a child with a failpoint armed."""
-    arm(failpoint)
-    run(path, frames, shard_size)
+class Children:
+    """Starts `run` in processes of their own, one at a time, forked from a single-threaded parent that has imported everything.
+
+    A fresh interpreter takes most of a second to import Arrow, a fork a few milliseconds; there are hundreds of kills.
+    """
+
+    def __init__(self) -> None:
+        root = Path(__file__).resolve().parents[2]
+        command = [sys.executable, "-c", "from tests.store.small import serve; serve()"]
+        self._parent = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = 0
+
+    def start(self, path: Path, failpoint: str = "", frames: int = 11, shard_size: int = 4) -> None:
+        """Begin a run."""
+        print(path, failpoint, frames, shard_size, sep="\t", file=self._parent.stdin, flush=True)
+        self.pid = int(self._parent.stdout.readline())
+
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return not select.select([self._parent.stdout], [], [], 0)[0]
+
+    def kill(self) -> int:
+        """SIGKILL, then how it ended: it may have been faster."""
+        os.kill(self.pid, signal.SIGKILL)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Its exit code, negative for a signal."""
+        code = int(self._parent.stdout.readline())
+        print(file=self._parent.stdin, flush=True)  # only now is its process id given back
+        return code
+
+    def close(self) -> None:
+        """End the parent, whatever it does."""
+        self._parent.kill()
+        self._parent.communicate()
 
 
-def child(path: Path, failpoint: str = "", frames: int = 11, shard_size: int = 4) -> BaseProcess:
-    """Start `run` in a process of its own, forked from a server that has imported everything: milliseconds, not a second."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.store.small"])
-    process = context.Process(target=run_with, args=(path, failpoint, frames, shard_size))
-    process.start()
-    return process
+def serve() -> None:
+    """The parent of `Children`: forks for every line it reads."""
+    for line in sys.stdin:
+        path, failpoint, frames, shard_size = line.rstrip("\n").split("\t")
+        pid = os.fork()
+        if pid == 0:
+            arm(failpoint)
+            run(Path(path), int(frames), int(shard_size))
+            os._exit(0)
+        print(pid, flush=True)
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        print(-ended.si_status if ended.si_code == os.CLD_KILLED else ended.si_status, flush=True)
+        sys.stdin.readline()
+        os.waitpid(pid, 0)
 
 
 def digests(path: Path) -> dict[str, str]:

@@ -142,7 +142,9 @@ def test_nothing_else_in_the_package_writes_files():
     """`lock.py` creates the one file that is no data: it holds the kernel lock and is empty whenever nobody writes."""
     package = Path(gpu_quality.__file__).parent
     writers = {
-        path.relative_to(package).as_posix() for path in package.rglob("*.py") if WRITING.search(path.read_text(encoding="utf-8"))
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if WRITING.search(path.read_text(encoding="utf-8"))
     }
     assert writers == {"store/commit.py", "store/lock.py"}
 

@@ -1,8 +1,9 @@
 """One writer at a time, whoever dies, whoever is left behind."""
 
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,63 +15,63 @@ from gpu_quality.store.lock import writer_lock
 from gpu_quality.store.store import Store
 from tests.store.small import create
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.store.small"])
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from gpu_quality.errors import LockedError
+from gpu_quality.store.lock import writer_lock
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    with writer_lock(Path(sys.argv[1])):
+        if sys.argv[2] == "fork" and os.fork() == 0:
+            time.sleep(60)  # a worker that outlives its parent
+            os._exit(0)
+        print("holds", flush=True)
+        sys.stdin.readline()
+except LockedError as error:
+    print(error, flush=True)
+"""
+ROOT = Path(__file__).resolve().parents[2]
 
 
-def try_to_hold(path: Path, start, over, won, refused) -> None:
-    start.wait()
-    try:
-        with writer_lock(path):
-            won.release()
-            over.wait()
-    except LockedError as error:
-        assert "is being written by" in str(error)
-        refused.release()
+def start(path: Path, mode: str = "") -> subprocess.Popen[str]:
+    """A process that waits for a line, tries to hold the lock, says how it went, and holds it until the next line."""
+    command = [sys.executable, "-c", HOLD, str(path), mode]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0)
+
+
+def tell(process: subprocess.Popen[str]) -> None:
+    print(file=process.stdin, flush=True)
 
 
 @pytest.mark.faults
 def test_of_five_starts_one_proceeds(tmp_path):
     for trial in range(4):
-        start, over = CONTEXT.Event(), CONTEXT.Event()
-        won, refused = CONTEXT.Semaphore(0), CONTEXT.Semaphore(0)
-        arguments = (tmp_path / f"s{trial}", start, over, won, refused)
-        processes = [CONTEXT.Process(target=try_to_hold, args=arguments) for _ in range(5)]
+        processes = [start(tmp_path / f"s{trial}") for _ in range(5)]
+        assert [process.stdout.readline() for process in processes] == ["ready\n"] * 5
         for process in processes:
-            process.start()
-        start.set()
-        assert won.acquire(timeout=20)
-        assert all(refused.acquire(timeout=20) for _ in range(4))
-        assert not won.acquire(block=False)
-        over.set()
+            tell(process)
+        said = [process.stdout.readline() for process in processes]
+        assert sorted("is being written by" in line for line in said) == [False] + [True] * 4
+        assert said.count("holds\n") == 1
         for process in processes:
-            process.join()
-            assert process.exitcode == 0
-
-
-def hold_and_fork(path: Path, ready) -> None:
-    with writer_lock(path):
-        if os.fork() == 0:
-            time.sleep(20)  # a worker that outlives its parent
-            os._exit(0)
-        ready.set()
-        time.sleep(20)
+            process.communicate("\n")
+            assert process.returncode == 0
 
 
 @pytest.mark.faults
 def test_a_killed_holder_frees_the_lock_even_if_its_children_live(tmp_path):
-    ready = CONTEXT.Event()
-    holder = CONTEXT.Process(target=hold_and_fork, args=(tmp_path, ready))
-    holder.start()
-    assert ready.wait(20)
-    with pytest.raises(LockedError) as caught, writer_lock(tmp_path):
-        pass
-    assert f"process {holder.pid} on " in str(caught.value)
-    assert " since 20" in str(caught.value)
-    children = Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split()
-    holder.kill()
-    holder.join()
+    holder = start(tmp_path, "fork")
     try:
+        tell(holder)
+        assert [holder.stdout.readline() for _ in range(2)] == ["ready\n", "holds\n"]
+        with pytest.raises(LockedError) as caught, writer_lock(tmp_path):
+            pass
+        assert f"process {holder.pid} on " in str(caught.value)
+        assert " since 20" in str(caught.value)
+        holder.kill()
+        holder.wait()
         deadline = time.monotonic() + 1
         while True:
             try:
@@ -78,9 +79,10 @@ def test_a_killed_holder_frees_the_lock_even_if_its_children_live(tmp_path):
                     break
             except LockedError:
                 assert time.monotonic() < deadline
+        os.killpg(holder.pid, 0)  # raises if the worker had gone with its parent: then nothing was shown
     finally:
-        for pid in children:
-            os.kill(int(pid), signal.SIGKILL)
+        os.killpg(holder.pid, signal.SIGKILL)
+        holder.communicate()
 
 
 def test_readers_do_not_wait_and_a_second_start_says_why(tmp_path):

@@ -28,7 +28,7 @@ def looks_like_coco(path: Path) -> bool:
 
 @reader("coco", guess=looks_like_coco)
 def read(path: Path, builder: Builder, origin: str) -> None:
-    """COCO JSON: `images`, `annotations`, `categories` as labels; a list of results (bbox or segmentation, score) as predictions.
+    """COCO JSON: `images`, `annotations`, `categories` as labels; a list of results (box or mask, score) as predictions.
 
     Raises `UsageError` where the file as a whole is unusable; a record that breaks a rule becomes an error row.
     """
@@ -171,7 +171,7 @@ def _add_records(origin: str, file: str, builder: Builder, records: Records) -> 
         source_id=_sources(records) if labels else None,
         score=None if labels else records.score,
         unscored=None if labels else records.unscored,
-        area=records.area if labels else None,
+        area=records.area if labels else records.extent,
         crowd=records.crowd if labels else None,
         outlines=records.outlines,
         masks=records.masks,
@@ -190,6 +190,7 @@ def _shaped(records: Records) -> Bools:
 
 
 def _unknown(key: str, value: Any, among: str) -> str:
+    value = value.item() if isinstance(value, np.generic) else value
     return f"{key} {repr(value)[:80]} is not among the {among} of the labels" if value is not None else f"it has no {key}"
 
 

@@ -26,6 +26,8 @@ class Records:
     box: Floats
     """xyxy; NaN where there is none."""
     boxed: Bools
+    extent: Floats
+    """Width times height as given, which corners no longer give to the last bit; NaN where there is no box."""
     score: Floats
     unscored: Bools
     area: Floats
@@ -46,7 +48,7 @@ def columns_of(records: Sequence[Any], first: int) -> Records:
         problems |= {i: "the record is no JSON object" for i, r in enumerate(records) if type(r) is not dict}
         records = [r if type(r) is dict else {} for r in records]
     scores = [r.get("score") for r in records]
-    box, boxed = _boxes([r.get("bbox") for r in records], problems)
+    box, boxed, extent = _boxes([r.get("bbox") for r in records], problems)
     outlines, masks = _segmentations([r.get("segmentation") for r in records], problems)
     return Records(
         first,
@@ -55,6 +57,7 @@ def columns_of(records: Sequence[Any], first: int) -> Records:
         _ids([r.get("id") for r in records]),
         box,
         boxed,
+        extent,
         _numbers(scores),
         np.array([s is None for s in scores], bool),
         _numbers([r.get("area") for r in records]),
@@ -86,8 +89,8 @@ def _numbers(values: list[Any]) -> Floats:
     return np.fromiter(map(_number, values), np.float64, len(values))
 
 
-def _boxes(values: list[Any], problems: dict[int, str]) -> tuple[Floats, Bools]:
-    """COCO's x, y, width, height as xyxy, and which records have a box."""
+def _boxes(values: list[Any], problems: dict[int, str]) -> tuple[Floats, Bools, Floats]:
+    """COCO's x, y, width, height as xyxy, which records have a box, and width times height."""
     boxed = np.ones(len(values), bool)
     if set(map(type, values)) <= {list} and set(map(len, values)) <= {4}:
         xywh = np.array(_numbers(list(chain.from_iterable(values)))).reshape(-1, 4)
@@ -100,8 +103,10 @@ def _boxes(values: list[Any], problems: dict[int, str]) -> tuple[Floats, Bools]:
                 xywh[i] = [_number(v) for v in value]
             else:
                 problems[i] = f"bbox must be [x, y, width, height], found {repr(value)[:80]}"
-    xywh[:, 2:] += xywh[:, :2]
-    return xywh, boxed
+    with np.errstate(all="ignore"):  # a box that is not finite is refused later
+        extent = xywh[:, 2] * xywh[:, 3]
+        xywh[:, 2:] += xywh[:, :2]
+    return xywh, boxed, extent
 
 
 def _segmentations(values: list[Any], problems: dict[int, str]) -> tuple[Outlines | None, Masks | None]:
@@ -130,7 +135,8 @@ def _outlines(values: list[list[Any]], problems: dict[int, str]) -> Outlines:
         for i, value in enumerate(values):
             if not all(type(ring) is list and set(map(type, ring)) <= _NUMBERS for ring in value):
                 problems[i] = f"segmentation must be a list of rings of numbers, found {repr(value)[:80]}"
-        return _outlines([[[_number(v) for v in ring] for ring in v] if i not in problems else [] for i, v in enumerate(values)], {})
+        good = [[] if i in problems else value for i, value in enumerate(values)]
+        return _outlines([[[_number(v) for v in ring] for ring in value] for value in good], {})
     return Outlines(offsets(count), offsets(length), flat)
 
 
@@ -163,7 +169,7 @@ def _mask(value: dict[str, Any]) -> tuple[list[int], bytes | Ints]:
     if type(size) is not list or len(size) != 2 or set(map(type, size)) != {int} or max(map(abs, size)) > rle.MAX_PIXELS:
         raise ValueError
     if isinstance(counts, str):
-        return size, counts.encode("ascii", "replace")
+        return size, counts.encode("utf-8", "surrogatepass")
     if type(counts) is not list or set(map(type, counts)) - {int}:
         raise ValueError
     limit = 2 * rle.MAX_PIXELS

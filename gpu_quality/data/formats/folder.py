@@ -18,8 +18,28 @@ from gpu_quality.annotations import Builder
 from gpu_quality.errors import EmptyInputError, FrameError, UsageError
 
 EXTENSIONS: Final = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .gif .bmp .dib .webp .tif .tiff .avif .heic .heif .jp2 .j2k .jpx .ppm .pgm .pbm .pnm .tga .ico "
-    ".icns .psd .eps .svg".split()
+    f".{name}"
+    for name in (
+        *(
+            "jpg",
+            "jpeg",
+            "jpe",
+            "jfif",
+            "png",
+            "gif",
+            "bmp",
+            "dib",
+            "webp",
+            "tif",
+            "tiff",
+            "avif",
+            "heic",
+            "heif",
+            "jp2",
+            "j2k",
+        ),
+        *("jpx", "ppm", "pgm", "pbm", "pnm", "tga", "ico", "icns", "psd", "eps", "svg"),
+    )
 )
 """What counts as an image by name, in lower case. Formats that are never decoded are listed too: the person learns why."""
 
@@ -28,7 +48,7 @@ _ODD: Final = re.compile(r"\\(?=x)|[\udc80-\udcff]")
 
 
 def uri_of(path: str) -> str:
-    """A relative path as text that Arrow can hold: bytes that are not UTF-8 become ``\\xNN``, and so does a backslash before x."""
+    r"""A relative path as text that Arrow can hold: bytes that are not UTF-8 become ``\xNN``, a backslash before x ``\x5c``."""
     return _ODD.sub(lambda m: f"\\x{ord(m[0]) & 0xFF:02x}", path) if "\\x" in path or not path.isascii() else path
 
 
@@ -59,7 +79,8 @@ def list_images(source: str | Path, builder: Builder) -> Path:
     elif glob.has_magic(str(source)):
         found = _pattern(str(source))
     else:
-        raise UsageError(f"no images at {str(source)!r}: no such file or folder", hint="give a folder, a pattern, a list file or an image")
+        hint = "give a folder, a pattern, a list file or an image"
+        raise UsageError(f"no images at {str(source)!r}: no such file or folder", hint=hint)
     _fill(builder, found, str(source))
     return found.root
 
@@ -144,7 +165,7 @@ def _pattern(pattern: str) -> _Listing:
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     found = _Listing(Path(*parts[:fixed]))
     any_name = bool(suffix := Path(pattern).suffix) and not glob.has_magic(suffix)
-    matches = sorted(glob.glob(pattern, recursive=True))
+    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob does not skip hidden files
     for path in (p for p in matches if not os.path.isdir(p)):  # noqa: PTH112
         name = os.path.relpath(path, found.root).replace(os.sep, "/")
         if not (any_name or _is_image(name)):

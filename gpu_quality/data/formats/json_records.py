@@ -77,14 +77,12 @@ class _Reader:
         self.fill(PIECE)
         if self.window.startswith(b"\xef\xbb\xbf"):
             self.place = 3
-        opening = self.next_byte()
-        if opening == b"[":
-            yield from self.items("")
-        elif opening == b"{":
-            yield from self.members()
-        else:
+        opening = self.peek()
+        if opening not in (b"[", b"{"):
             raise self.error("a JSON object or list was expected")
-        if self.next_byte():
+        self.place += 1
+        yield from self.items("") if opening == b"[" else self.members()
+        if self.peek():
             raise self.error("the JSON value has ended, and more text follows")
 
     def members(self) -> Iterator[Piece]:
@@ -104,11 +102,12 @@ class _Reader:
             else:
                 self.skip(key)
                 yield Piece(key, 0, None)
-            follows = self.next_byte()
+            follows = self.peek()
+            if follows not in (b"}", b","):
+                raise self.error('"," or "}" was expected' if follows else "the file ends inside the top-level object")
+            self.place += 1
             if follows == b"}":
                 return
-            if follows != b",":
-                raise self.error('"," or "}" was expected' if follows else "the file ends inside the top-level object")
 
     def items(self, key: str) -> Iterator[Piece]:
         """The records of a list, `place` being behind its bracket."""
@@ -146,10 +145,11 @@ class _Reader:
         end = closing if closing >= 0 else comma
         text = self.window[self.place : end]
         records = self.parse(b"[" + text + b"]", self.place - 1)
+        self.demand(end, b"]" if closing >= 0 else b",")
         if first and not records:
             raise self.error("another record was expected after the comma")
         self.place = end + 1
-        return records, closing >= 0  # type: ignore[no-any-return]
+        return records, closing >= 0
 
     def skip(self, key: str) -> None:
         """Step over a value that is no list."""
@@ -160,16 +160,24 @@ class _Reader:
             comma, closing = borders(self.window, self.place, first=True)
         end = min(e for e in (comma, closing) if e >= 0)
         self.parse(self.window[self.place : end], self.place)
+        self.demand(end, b"}" if end == closing else b",")
         self.place = end
 
+    def demand(self, place: int, byte: bytes) -> None:
+        """Refuse a bracket of the other kind."""
+        if self.window[place : place + 1] != byte:
+            self.place = place
+            raise self.error(f'"{byte.decode()}" was expected')
+
     def parse(self, text: bytes, place: int) -> Any:
-        """The value of a text that starts at `place` of the window; NaN and Infinity are let through for the rules to refuse."""
+        """The value of a text that starts at `place` of the window; NaN and Infinity are left for the rules to refuse."""
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
             pass
         try:
-            return json.loads(text.decode())
+            found = json.loads(text.decode())
+            return _whole(found) if b"\\ud" in text.lower() else found
         except json.JSONDecodeError as error:
             self.place = place + len(text.decode()[: error.pos].encode())
             raise self.error(error.msg) from None
@@ -191,12 +199,6 @@ class _Reader:
             if self.place < len(self.window) or not self.fill(1):
                 return self.window[self.place : self.place + 1]
 
-    def next_byte(self) -> bytes:
-        """The next byte that is no space, stepped over."""
-        byte = self.peek()
-        self.place += len(byte)
-        return byte
-
     def fill(self, wanted: int) -> bool:
         """Read on until `wanted` unparsed bytes are there; False where none came."""
         rest = len(self.window) - self.place
@@ -209,9 +211,19 @@ class _Reader:
         return bool(more)
 
 
+def _whole(value: Any) -> Any:
+    """The value with ``?`` for halves of characters, which JSON can spell and no table can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_whole(v) for v in value]
+    return {_whole(k): _whole(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
 def borders(window: bytes, place: int, *, first: bool = False) -> tuple[int, int]:
     """Where, from `place` on, the last (or first) comma outside all brackets stands, and the bracket that closes what was open
-    before `place`; -1 where there is none. Brackets inside texts do not count."""
+    before `place`; -1 where there is none. Brackets inside texts do not count.
+    """
     data = np.frombuffer(window, np.uint8)[place:]
     at = np.flatnonzero(_MARK[data])
     kind = data[at]

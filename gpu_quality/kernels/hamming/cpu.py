@@ -1,5 +1,8 @@
 """Hamming distances on CPU cores: XOR and population count over blocks of codes that stay in cache."""
 
+# Compiled functions take their types from each call: mypy must neither ask for annotations nor look inside them.
+# mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators, no-check-untyped-defs
+
 from typing import Any, Final
 
 import numpy as np
@@ -20,17 +23,17 @@ compiled: Any = njit(nogil=True, cache=True, error_model="numpy")
 
 
 @intrinsic
-def popcount(typing_context, bits):  # type: ignore[no-untyped-def]
+def popcount(_typing, _bits):
     """Number of set bits of a uint64, as the instruction of that name."""
 
-    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def code(_context, builder, _signature, arguments):
         return builder.ctpop(arguments[0])
 
     return numba_types.uint64(numba_types.uint64), code
 
 
 @compiled
-def nearest_rows(codes, begin, end, best):  # type: ignore[no-untyped-def]
+def nearest_rows(codes, begin, end, best):
     """Smallest distance of rows begin .. end to any other row."""
     n = len(codes)
     for other in range(0, n, BLOCK):
@@ -45,7 +48,7 @@ def nearest_rows(codes, begin, end, best):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def least_distance(code, others):  # type: ignore[no-untyped-def]
+def least_distance(code, others):
     """Smallest distance of one code to others; 65 if there are none."""
     least = np.uint64(65)
     for i in range(len(others)):
@@ -54,7 +57,7 @@ def least_distance(code, others):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def lead(codes, rows, radius, leader):  # type: ignore[no-untyped-def]
+def lead(codes, rows, radius, leader):
     """Groups around leaders among `rows`; the codes still free are kept packed, so every round is shorter."""
     free, bits = rows.copy(), codes[rows]
     near = np.empty(len(rows), np.uint8)

@@ -7,6 +7,9 @@ term is 2,080,800, times 1,024 pixels. This file is long because compiled code i
 a change there would not recompile the sweep that calls them.
 """
 
+# Compiled functions take their types from each call: mypy must neither ask for annotations nor look inside them.
+# mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators, no-check-untyped-defs
+
 import math
 import threading
 from collections.abc import Collection
@@ -54,13 +57,13 @@ COLUMNS: Final = {
 WIDTH: Final = 108
 
 
-compiled: Any = njit(nogil=True, cache=True, error_model="numpy", _nrt=False)
+_options: Any = {"nogil": True, "cache": True, "error_model": "numpy", "_nrt": False}
+compiled: Any = njit(**_options)
 """Without reference counts: a slice would cost two atomic operations, and a row takes dozens of slices."""
 
 
-
 @compiled
-def reflect(i, side):  # type: ignore[no-untyped-def]
+def reflect(i, side):
     """Mirror an index at both ends; a side of one repeats its pixel."""
     if i < 0:
         i = -i
@@ -70,7 +73,7 @@ def reflect(i, side):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def load(data, start, width, x0, n, planes, luma):  # type: ignore[no-untyped-def]
+def load(data, start, width, x0, n, planes, luma):
     """Split pixels x0-1 .. x0+n of the image row at `start` into planes R, G, B and, if asked for, Y."""
     red, green, blue, y = planes[0, PAD - 1 :], planes[1, PAD - 1 :], planes[2, PAD - 1 :], planes[3, PAD - 1 :]
     row = data[start + 3 * x0 : start + 3 * (x0 + n)]
@@ -88,7 +91,7 @@ def load(data, start, width, x0, n, planes, luma):  # type: ignore[no-untyped-de
 
 
 @compiled
-def moments(red, green, blue, out):  # type: ignore[no-untyped-def]
+def moments(red, green, blue, out):
     """Sums of R, G, B and of their six products."""
     out[1] += total_of(red)
     out[2] += total_of(green)
@@ -102,7 +105,7 @@ def moments(red, green, blue, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def total_of(row):  # type: ignore[no-untyped-def]
+def total_of(row):
     """Sum of a row of at most 1,024 bytes or int16."""
     total = np.int32(0)
     for i in range(len(row)):
@@ -111,7 +114,7 @@ def total_of(row):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def product(a, b):  # type: ignore[no-untyped-def]
+def product(a, b):
     """Sum of a[i] b[i] of two rows of bytes."""
     total = np.int32(0)
     for i in range(len(a)):
@@ -120,7 +123,7 @@ def product(a, b):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def tally(row, counts):  # type: ignore[no-untyped-def]
+def tally(row, counts):
     """Count bytes, eight to a load, in four histograms in turn: equal neighbors need not wait for each other's store."""
     h0, h1, h2, h3 = counts[0], counts[1], counts[2], counts[3]
     low, one = np.uint64(255), np.uint32(1)
@@ -141,7 +144,7 @@ def tally(row, counts):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def laplacian(up, mid, down, a, n, buffer):  # type: ignore[no-untyped-def]
+def laplacian(up, mid, down, a, n, buffer):
     """Sum and sum of squares of the 4-neighbor Laplacian at n pixels from plane position a."""
     u, c, d, left, right = up[a : a + n], mid[a : a + n], down[a : a + n], mid[a - 1 : a + n - 1], mid[a + 1 : a + n + 1]
     for i in range(n):
@@ -155,7 +158,7 @@ def laplacian(up, mid, down, a, n, buffer):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def gradient(up, mid, down, a, n, shorts):  # type: ignore[no-untyped-def]
+def gradient(up, mid, down, a, n, shorts):
     """Sum of gx² + gy² (3x3 Sobel) and number of pixels where it reaches 100²."""
     u, c, d = up[a - 1 : a + n + 1], mid[a - 1 : a + n + 1], down[a - 1 : a + n + 1]
     smooth, step, across, along = shorts[0], shorts[1], shorts[2], shorts[3]
@@ -178,7 +181,7 @@ def gradient(up, mid, down, a, n, shorts):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def grain(up, mid, down, a, n, columns, values):  # type: ignore[no-untyped-def]
+def grain(up, mid, down, a, n, columns, values):
     """Sum of abs of the second difference in both directions."""
     u, c, d = up[a - 1 : a + n + 1], mid[a - 1 : a + n + 1], down[a - 1 : a + n + 1]
     for i in range(n + 2):
@@ -190,7 +193,7 @@ def grain(up, mid, down, a, n, columns, values):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def hues(red, green, blue, values, chromas, turns, out):  # type: ignore[no-untyped-def]
+def hues(red, green, blue, values, chromas, turns, out):
     """Counts of red, green, blue pixels, sum of the saturation, count of colored pixels.
 
     The divisions round to the tables sdiv and hdiv of the definition for all divisors. Hue is compared before its last
@@ -199,8 +202,8 @@ def hues(red, green, blue, values, chromas, turns, out):  # type: ignore[no-unty
     n = len(red)
     for i in range(n):
         r, g, b = red[i], green[i], blue[i]
-        values[i] = max(max(r, g), b)
-        chromas[i] = np.uint8(values[i] - min(min(r, g), b))
+        values[i] = max(r, g, b)
+        chromas[i] = np.uint8(values[i] - min(r, g, b))
     for i in range(n):
         r, g, b, chroma = np.int16(red[i]), np.int16(green[i]), np.int16(blue[i]), np.int16(chromas[i])
         turn = np.int16(np.int16(r - g) + np.int16(chroma << np.int16(2)))
@@ -225,7 +228,7 @@ def hues(red, green, blue, values, chromas, turns, out):  # type: ignore[no-unty
 
 
 @compiled
-def content(red, green, blue, index):  # type: ignore[no-untyped-def]
+def content(red, green, blue, index):
     """Sum of SplitMix64 of (index, R, G, B), modulo 2^64."""
     total = np.uint64(0)
     for i in range(len(red)):
@@ -238,7 +241,7 @@ def content(red, green, blue, index):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def phases(mid, down, pairs, n, sums):  # type: ignore[no-untyped-def]
+def phases(mid, down, pairs, n, sums):
     """Add abs(Y[x+1] - Y[x]) by column into `sums` and return the sum of abs(Y[y+1] - Y[y]) of the row."""
     here, right, below = mid[PAD : PAD + n], mid[PAD + 1 : PAD + 1 + n], down[PAD : PAD + n]
     for i in range(pairs):
@@ -250,14 +253,14 @@ def phases(mid, down, pairs, n, sums):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def add_columns(row, sums):  # type: ignore[no-untyped-def]
+def add_columns(row, sums):
     """Add a row of bytes to the sums of its columns."""
     for i in range(len(row)):
         sums[i] = np.uint16(sums[i] + np.uint16(row[i]))
 
 
 @compiled
-def flush(columns, x0, y, n, height, width, out):  # type: ignore[no-untyped-def]
+def flush(columns, x0, y, n, height, width, out):
     """Move 16-bit column sums to the phases, and to the cells of row y, and clear them."""
     for i in range(n):
         out[28 + (x0 + i) % 8] += columns[0, i]
@@ -270,7 +273,7 @@ def flush(columns, x0, y, n, height, width, out):  # type: ignore[no-untyped-def
 
 
 @compiled
-def run_of_pixels(up, mid, down, a, n, edge_a, edge_n, flags, scratch, out, luma_counts, color_counts):  # type: ignore[no-untyped-def]
+def run_of_pixels(up, mid, down, a, n, edge_a, edge_n, flags, scratch, out, luma_counts, color_counts):
     """All groups of a region at n pixels from plane position a; `edge_*` is the part inside the frame's border."""
     shorts, octets = scratch[1], scratch[2]
     out[0] += n
@@ -302,7 +305,7 @@ def run_of_pixels(up, mid, down, a, n, edge_a, edge_n, flags, scratch, out, luma
 
 
 @compiled
-def frame_row(mid, down, x0, y, n, height, width, flags, columns, out):  # type: ignore[no-untyped-def]
+def frame_row(mid, down, x0, y, n, height, width, flags, columns, out):
     """The groups only whole frames have, at one row of a tile."""
     if flags & PHASES:
         total = phases(mid[3], down[3], min(n, width - 1 - x0), n, columns[0])
@@ -315,7 +318,7 @@ def frame_row(mid, down, x0, y, n, height, width, flags, columns, out):  # type:
 
 
 @compiled
-def sweep(data, frame, task, runs, flags, scratch, out, luma_counts, color_counts):  # type: ignore[no-untyped-def]
+def sweep(data, frame, task, runs, flags, scratch, out, luma_counts, color_counts):
     """Add up one task: rectangle x0 y0 x1 y1 of a frame (start, height, width), or the runs in it."""
     start, height, width = frame
     planes, columns = scratch[0], scratch[3]
@@ -355,7 +358,7 @@ def sweep(data, frame, task, runs, flags, scratch, out, luma_counts, color_count
 
 
 @compiled
-def sweep_tasks(data, frames, tasks, runs, flags, scratch, histograms, out, tones, channel_tones):  # type: ignore[no-untyped-def]
+def sweep_tasks(data, frames, tasks, runs, flags, scratch, histograms, out, tones, channel_tones):
     """One sweep per row of tasks: frame, x0, y0, x1, y1, is a frame, first run (-1: whole), end of runs."""
     luma_counts, color_counts = histograms[0], histograms[1:]
     for t in range(len(tasks)):
@@ -375,7 +378,7 @@ def sweep_tasks(data, frames, tasks, runs, flags, scratch, histograms, out, tone
 
 
 @compiled
-def perceived_row(data, at, n, squares, bins):  # type: ignore[no-untyped-def]
+def perceived_row(data, at, n, squares, bins):
     """K = 241 R² + 691 G² + 68 B² of n pixels from byte `at`, and K >> 14."""
     row = data[at : at + 3 * n]
     for i in range(n):
@@ -386,7 +389,7 @@ def perceived_row(data, at, n, squares, bins):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def coarse_counts(data, frame, rect, counts, squares, bins):  # type: ignore[no-untyped-def]
+def coarse_counts(data, frame, rect, counts, squares, bins):
     """Histogram of K >> 14 over a rectangle, in two halves that take turns, four bins to a load."""
     even, odd, low, one = counts[0], counts[1], np.uint64(65535), np.uint32(1)
     words = bins.view(np.uint64)
@@ -405,7 +408,7 @@ def coarse_counts(data, frame, rect, counts, squares, bins):  # type: ignore[no-
 
 
 @compiled
-def locate(counts, rank):  # type: ignore[no-untyped-def]
+def locate(counts, rank):
     """Bin that holds the pixel of this rank, its rank inside the bin, and the bin of the pixel that follows."""
     below, found, inside = np.int64(0), -1, np.int64(0)
     for i in range(counts.shape[1]):
@@ -419,7 +422,7 @@ def locate(counts, rank):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def fine_counts(data, frame, rect, targets, fine, squares, bins):  # type: ignore[no-untyped-def]
+def fine_counts(data, frame, rect, targets, fine, squares, bins):
     """Histograms of K & 16383 in the bins `targets`; blocks of 64 pixels that hold none of them are passed over.
 
     No pixel lies between a target and the one that follows it, so two ranges stand for the four bins.
@@ -446,7 +449,7 @@ def fine_counts(data, frame, rect, targets, fine, squares, bins):  # type: ignor
 
 
 @compiled
-def aim(counts, n, targets, inside):  # type: ignore[no-untyped-def]
+def aim(counts, n, targets, inside):
     """Bins that hold the two ranks and the ones that follow them, and the four ranks inside their bins."""
     for k in range(2):
         bin_of, rank, following = locate(counts, (n - 1) * (5, 99)[k] // 100)
@@ -455,7 +458,7 @@ def aim(counts, n, targets, inside):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def order_statistics(targets, inside, fine, out):  # type: ignore[no-untyped-def]
+def order_statistics(targets, inside, fine, out):
     """The four values, from the histogram of each one's bin; equal bins share the first of their histograms."""
     for k in range(4):
         slot = 0
@@ -465,7 +468,7 @@ def order_statistics(targets, inside, fine, out):  # type: ignore[no-untyped-def
 
 
 @compiled
-def value_of(counts, rank, bin_of):  # type: ignore[no-untyped-def]
+def value_of(counts, rank, bin_of):
     """Value of the rank-th pixel of a bin; the last one if the rank is beyond."""
     below, last = np.int64(0), 0
     for i in range(16384):
@@ -477,7 +480,7 @@ def value_of(counts, rank, bin_of):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def perceived_tasks(data, frames, tasks, squares, bins, histograms, out):  # type: ignore[no-untyped-def]
+def perceived_tasks(data, frames, tasks, squares, bins, histograms, out):
     """Order statistics of K around the 5th and 99th percentile of the rectangle of each task; histograms end as zeros."""
     counts, fine, targets, inside = histograms
     for t in range(len(tasks)):

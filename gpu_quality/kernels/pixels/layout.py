@@ -1,6 +1,6 @@
 """From plain sums to the structs of `types.py`: what the fast kernels share."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import torch
@@ -74,7 +74,7 @@ def moments(count: Tensor, sums: Tensor, products: Tensor) -> types.Moments:
 def structs(sums: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Statistics]:
     """The wanted groups from the sums of one sweep: int64, one row per region (phases, cells, content: per frame)."""
     count = sums["count"]
-    make = {
+    make: dict[str, Callable[[], Statistics]] = {
         "moments": lambda: moments(count, sums["sum"], sums["products"]),
         "tones": lambda: types.Tones(count, sums["tones"]),
         "edges": lambda: types.Edges(count, sums["edges"][:, 0], sums["edges"][:, 1]),

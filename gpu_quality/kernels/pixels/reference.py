@@ -28,7 +28,7 @@ def pixel_statistics(pixels: Pixels, regions: Regions, groups: Collection[str]) 
             continue
         struct = getattr(types, "".join(word.capitalize() for word in name.split("_")))
         if name == "perceived":
-            out[name] = _perceived(pixels, regions)
+            out[name] = perceived(pixels, regions)
         elif name in ("phases", "cells", "content"):
             fields = {key: torch.stack([row[name, key] for row in whole]) for group, key in whole[0] if group == name}
             counts = {"count": cell_counts(pixels.height, pixels.width)} if name == "cells" else {}
@@ -127,7 +127,8 @@ def _region_sums(planes: Tensor, masks: tuple[Tensor, Tensor] | None, wanted: fr
         "channel_tones": {"histogram": torch.stack([torch.bincount(plane, minlength=256) for plane in rgb])},
         "hues": {"shares": shares, "saturation": saturation, "colored": colored},
     }
-    return {(group, key): v for group, sums in fields.items() if group in wanted for key, v in ({"count": count} | sums).items()}
+    counted = {group: {"count": count} | sums for group, sums in fields.items() if group in wanted}
+    return {(group, key): value for group, sums in counted.items() for key, value in sums.items()}
 
 
 def _laplacian(plane: Tensor) -> Tensor:
@@ -180,7 +181,8 @@ def perceived_square(rgb: Tensor) -> Tensor:
     return 241 * rgb[0].square() + 691 * rgb[1].square() + 68 * rgb[2].square()
 
 
-def _perceived(pixels: Pixels, regions: Regions) -> types.Perceived:
+def perceived(pixels: Pixels, regions: Regions) -> types.Perceived:
+    """Order statistics of K around ranks (N-1)·5/100 and (N-1)·99/100 of every rectangle, by sorting."""
     counts = areas(regions.rect)
     rows = []
     for region, count in enumerate(counts.tolist()):
@@ -205,8 +207,9 @@ def _frame(pixels: Pixels, row: int, wanted: frozenset[str]) -> dict[tuple[str, 
     y = luma(image.permute(2, 0, 1).to(torch.int64))
     if "phases" in wanted:
         dx, dy = (y[:, 1:] - y[:, :-1]).abs().sum(0), (y[1:] - y[:-1]).abs().sum(1)
-        out["phases", "dx"] = torch.zeros(8, dtype=torch.int64, device=device).index_add(0, torch.arange(w - 1, device=device) % 8, dx)
-        out["phases", "dy"] = torch.zeros(8, dtype=torch.int64, device=device).index_add(0, torch.arange(h - 1, device=device) % 8, dy)
+        for key, steps in (("dx", dx), ("dy", dy)):
+            eight = torch.zeros(8, dtype=torch.int64, device=device)
+            out["phases", key] = eight.index_add(0, torch.arange(len(steps), device=device) % 8, steps)
     if "cells" in wanted:
         rows = one_hot(torch.arange(h, device=device) * 8 // h, 8).double()
         columns = one_hot(torch.arange(w, device=device) * 8 // w, 8).double()

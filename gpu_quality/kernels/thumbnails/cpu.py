@@ -3,8 +3,13 @@
 Weights are padded with zeros to multiples of 16 taps and rows to match, so that every dot product is whole vectors.
 """
 
+# Compiled functions take their types from each call: mypy must neither ask for annotations nor look inside them.
+# mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators, no-check-untyped-defs
+
 import math
 from collections.abc import Collection
+from functools import partial
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -24,11 +29,14 @@ HEIGHTS: Final = (32, 8, 9)
 COLUMNS: Final = 49
 """Thumbnail columns of a row: 32 + 9 + 8."""
 
-compiled: Any = njit(nogil=True, cache=True, error_model="numpy")
+_options: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
+allocating: Any = njit(**_options)
+compiled: Any = njit(**_options | {"_nrt": False})
+"""Without reference counts: a slice would cost two atomic operations, and every dot product takes slices."""
 
 
 @compiled
-def weigh(x, lanczos):  # type: ignore[no-untyped-def]
+def weigh(x, lanczos):
     """The filter at x: Lanczos of three lobes, or the cubic with a = -0.5."""
     if lanczos:
         if x == 0.0:
@@ -42,13 +50,13 @@ def weigh(x, lanczos):  # type: ignore[no-untyped-def]
     return (((x - 5) * x + 8) * x - 4) * -0.5 if x < 2.0 else 0.0
 
 
-@compiled
-def weights(side, size, lanczos):  # type: ignore[no-untyped-def]
+@allocating
+def weights(side, size, lanczos):
     """First pixel of every output and its integer weights, 22 fractional bits, padded with zeros to whole vectors."""
     scale = side / size
     stretch = max(scale, 1.0)
     support = (3.0 if lanczos else 2.0) * stretch
-    pitch = (int(math.ceil(support)) * 2 + 1 + 15) // 16 * 16
+    pitch = (math.ceil(support) * 2 + 1 + 15) // 16 * 16
     first, table = np.zeros(size, np.int64), np.zeros((size, pitch), np.int32)
     values = np.empty(pitch, np.float64)
     for out in range(size):
@@ -66,25 +74,31 @@ def weights(side, size, lanczos):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def rounded(total):  # type: ignore[no-untyped-def]
+def rounded(total):
     """A sum with 22 fractional bits as a byte."""
     return np.uint8(min(max(np.int32(total + np.int32(1 << 21)) >> np.int32(22), 0), 255))
 
 
 @compiled
-def across(row, first, table, out):  # type: ignore[no-untyped-def]
-    """Horizontal pass of one padded row of bytes."""
+def across(rows, first, table, out):
+    """Horizontal pass of four padded rows of bytes: they share the weights, which are loaded once."""
     pitch = table.shape[1]
     for o in range(len(first)):
-        taps, part = table[o], row[first[o] : first[o] + pitch]
-        total = np.int32(0)
+        begin = first[o]
+        taps = table[o]
+        row0, row1 = rows[0, begin : begin + pitch], rows[1, begin : begin + pitch]
+        row2, row3 = rows[2, begin : begin + pitch], rows[3, begin : begin + pitch]
+        total0, total1, total2, total3 = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
         for i in range(pitch):
-            total = np.int32(total + np.int32(part[i]) * taps[i])
-        out[o] = rounded(total)
+            total0 = np.int32(total0 + np.int32(row0[i]) * taps[i])
+            total1 = np.int32(total1 + np.int32(row1[i]) * taps[i])
+            total2 = np.int32(total2 + np.int32(row2[i]) * taps[i])
+            total3 = np.int32(total3 + np.int32(row3[i]) * taps[i])
+        out[0, o], out[1, o], out[2, o], out[3, o] = rounded(total0), rounded(total1), rounded(total2), rounded(total3)
 
 
-@compiled
-def along(rows, height, first, table, out):  # type: ignore[no-untyped-def]
+@allocating
+def along(rows, height, first, table, out):
     """Vertical pass: rows [height, n] of bytes to out [size, n]."""
     n = rows.shape[1]
     totals = np.empty(n, np.int32)
@@ -99,7 +113,7 @@ def along(rows, height, first, table, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def luma_of(red, green, blue, y, n):  # type: ignore[no-untyped-def]
+def luma_of(red, green, blue, y, n):
     """Y of n pixels in planes."""
     for i in range(n):
         weighted = np.int32(19595) * np.int32(red[i]) + np.int32(38470) * np.int32(green[i])
@@ -107,45 +121,55 @@ def luma_of(red, green, blue, y, n):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def split(row, red, green, blue, n):  # type: ignore[no-untyped-def]
-    """n interleaved pixels to planes."""
+def split(row, red, green, blue, n):
+    """Interleaved pixels to planes."""
     for i in range(n):
         red[i] = row[3 * i]
         green[i] = row[3 * i + 1]
         blue[i] = row[3 * i + 2]
 
 
-@compiled
-def luma_rows(data, frame, y0, y1, tables, out):  # type: ignore[no-untyped-def]
+@allocating
+def luma_rows(data, frame, y0, y1, tables, out):
     """Horizontal passes of Y to the three widths, rows y0 .. y1 of a frame (start, height, width)."""
-    start, width = frame[0], frame[2]
-    planes = np.zeros((4, width + 6 * width // 8 + 64), np.uint8)
-    for y in range(y0, y1):
-        at = start + 3 * y * width
-        split(data[at : at + 3 * width], planes[0], planes[1], planes[2], width)
-        luma_of(planes[0], planes[1], planes[2], planes[3], width)
-        to = 0
-        for first, table in tables:
-            across(planes[3], first, table, out[y, to : to + len(first)])
-            to += len(first)
+    pitch = (frame[2] + 6 * frame[2] // 8 + 127) // 64 * 64
+    planes, four = np.zeros((7, pitch), np.uint8), np.empty((3, 4, 32), np.uint8)
+    for y in range(y0, y1, 4):
+        n = min(4, y1 - y)
+        luma_four(data, frame, y, n, planes, tables, four)
+        out[y : y + n, :32] = four[0, :n]
+        out[y : y + n, 32:41] = four[1, :n, :9]
+        out[y : y + n, 41:] = four[2, :n, :8]
 
 
 @compiled
-def luma_tables(side, sizes):  # type: ignore[no-untyped-def]
+def luma_four(data, frame, y, n, planes, tables, four):
+    """Horizontal passes of at most four rows."""
+    width = frame[2]
+    for k in range(n):
+        at = frame[0] + 3 * (y + k) * width
+        split(data[at : at + 3 * width], planes[4], planes[5], planes[6], width)
+        luma_of(planes[4], planes[5], planes[6], planes[k], width)
+    for k in range(3):
+        across(planes, tables[k][0], tables[k][1], four[k])
+
+
+@allocating
+def luma_tables(side, sizes):
     """Lanczos weights from one side to three sizes."""
     return weights(side, sizes[0], True), weights(side, sizes[1], True), weights(side, sizes[2], True)
 
 
-@compiled
-def luma_columns(rows, height, tables, square, wide, tall):  # type: ignore[no-untyped-def]
+@allocating
+def luma_columns(rows, height, tables, square, wide, tall):
     """Vertical passes to the three thumbnails."""
     along(np.ascontiguousarray(rows[:, :32]), height, tables[0][0], tables[0][1], square)
     along(np.ascontiguousarray(rows[:, 32:41]), height, tables[1][0], tables[1][1], wide)
     along(np.ascontiguousarray(rows[:, 41:]), height, tables[2][0], tables[2][1], tall)
 
 
-@compiled
-def luma_thumbnails(data, frames, square, wide, tall):  # type: ignore[no-untyped-def]
+@allocating
+def luma_thumbnails(data, frames, square, wide, tall):
     """All thumbnails of Y of some frames; weights are made anew only where the size changes."""
     across_tables, along_tables = luma_tables(1, WIDTHS), luma_tables(1, HEIGHTS)
     height, width = 1, 1
@@ -161,23 +185,34 @@ def luma_thumbnails(data, frames, square, wide, tall):  # type: ignore[no-untype
         luma_columns(rows, height, along_tables, square[f], wide[f], tall[f])
 
 
-@compiled
-def color_rows(data, frame, rect, y0, y1, first, table, out):  # type: ignore[no-untyped-def]
+@allocating
+def color_rows(data, frame, rect, y0, y1, first, table, out):
     """Horizontal bicubic pass of R, G, B of rows y0 .. y1 of a rectangle; without weights a plain copy."""
     n, size = rect[2] - rect[0], out.shape[2]
-    planes = np.zeros((3, n + 64 + table.shape[1]), np.uint8)
-    for y in range(y0, y1):
-        at = frame[0] + 3 * ((rect[1] + y) * frame[2] + rect[0])
-        if n == size:
-            split(data[at : at + 3 * n], out[y, 0], out[y, 1], out[y, 2], n)
-            continue
-        split(data[at : at + 3 * n], planes[0], planes[1], planes[2], n)
-        for c in range(3):
-            across(planes[c], first, table, out[y, c])
+    pitch = (n + table.shape[1] + 127) // 64 * 64
+    planes, four = np.zeros((3, 4, pitch), np.uint8), np.empty((3, 4, size), np.uint8)
+    for y in range(y0, y1, 4):
+        rows = min(4, y1 - y)
+        color_four(data, frame[0] + 3 * ((rect[1] + y) * frame[2] + rect[0]), frame[2], n, rows, planes, first, table, four)
+        for k in range(rows):
+            for c in range(3):
+                out[y + k, c] = four[c, k]
 
 
 @compiled
-def edge_sums(y, out):  # type: ignore[no-untyped-def]
+def color_four(data, at, width, n, rows, planes, first, table, four):
+    """Horizontal passes of R, G, B of at most four rows, or their copies."""
+    target = four if n == four.shape[2] else planes
+    for k in range(rows):
+        start = at + 3 * k * width
+        split(data[start : start + 3 * n], target[0, k], target[1, k], target[2, k], n)
+    if n != four.shape[2]:
+        for c in range(3):
+            across(planes[c], first, table, four[c])
+
+
+@allocating
+def edge_sums(y, out):
     """Count, sum and sum of squares of the clipped edge response, sum of squared luma counts."""
     h, w = y.shape
     counts = np.zeros(256, np.int64)
@@ -197,8 +232,8 @@ def edge_sums(y, out):  # type: ignore[no-untyped-def]
     out[3] = (counts * counts).sum()
 
 
-@compiled
-def soft_blur(rows, height, first, table, out):  # type: ignore[no-untyped-def]
+@allocating
+def soft_blur(rows, height, first, table, out):
     """Vertical pass of rows [h, 3, w], then luma and its edge sums."""
     h, w = rows.shape[0], rows.shape[2]
     flat = rows.reshape(h, 3 * w)
@@ -213,14 +248,14 @@ def soft_blur(rows, height, first, table, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def blur_side(side, other):  # type: ignore[no-untyped-def]
+def blur_side(side, other):
     """Length of a side in the thumbnail that blur is measured on."""
     longest = max(side, other)
     return side if longest <= SIDE else max(SIDE * side // longest, 1)
 
 
-@compiled
-def blur_tasks(data, frames, tasks, out):  # type: ignore[no-untyped-def]
+@allocating
+def blur_tasks(data, frames, tasks, out):
     """Blur sums of the rectangle of each task (frame, x0, y0, x1, y1); weights are made anew where the size changes."""
     sides = (0, 0)
     first_x, table_x = weights(1, 1, False)
@@ -263,7 +298,19 @@ def _jobs(work: NDArray[np.int64]) -> list[slice]:
 
 def _bands(height: int) -> list[tuple[int, int]]:
     cuts = np.linspace(0, height, 4 * threads() + 1).astype(np.int64).tolist()
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(pairwise(cuts))
+
+
+def _luma_band(
+    data: NDArray[np.uint8], frame: tuple[int, ...], tables: Any, rows: NDArray[np.uint8], band: tuple[int, int]
+) -> None:
+    luma_rows(data, frame, *band, tables, rows)
+
+
+def _color_band(
+    data: NDArray[np.uint8], frame: Any, rect: NDArray[np.int64], table: Any, rows: NDArray[np.uint8], band: tuple[int, int]
+) -> None:
+    color_rows(data, frame, rect, *band, *table, rows)
 
 
 def _luma(data: NDArray[np.uint8], frames: NDArray[np.int64]) -> dict[str, Tensor]:
@@ -275,7 +322,7 @@ def _luma(data: NDArray[np.uint8], frames: NDArray[np.int64]) -> dict[str, Tenso
         frame = tuple(frames[index].tolist())
         rows = np.empty((frame[1], COLUMNS), np.uint8)
         tables = luma_tables(frame[2], WIDTHS)
-        spread(lambda band, f=frame, t=tables, r=rows: luma_rows(data, f, *band, t, r), _bands(frame[1]))
+        spread(partial(_luma_band, data, frame, tables, rows), _bands(frame[1]))
         luma_columns(rows, frame[1], luma_tables(frame[1], HEIGHTS), square[index], wide[index], tall[index])
     small = np.flatnonzero(~large)
 
@@ -300,7 +347,7 @@ def _blur(data: NDArray[np.uint8], frames: NDArray[np.int64], tasks: NDArray[np.
         width, height = blur_side(w, h), blur_side(h, w)
         rows = np.empty((h, 3, width), np.uint8)
         table = weights(w, width, False)
-        spread(lambda band, a=(frame, rect), t=table, r=rows: color_rows(data, *a, *band, *t, r), _bands(h))
+        spread(partial(_color_band, data, frame, rect, table, rows), _bands(h))
         soft_blur(rows, height, *weights(h, height, False), out[index])
     small = np.flatnonzero((area > 0) & ~large)
     mine, sums = tasks[small], np.zeros((len(small), 4), np.int64)

@@ -30,7 +30,8 @@ def thumbnails(pixels: Pixels, regions: Regions, wanted: Collection[str]) -> dic
 def luma(planes: Tensor) -> Tensor:
     """Y of uint8 planes [3, h, w]: uint8 [h, w], as Pillow's "L"."""
     red, green, blue = planes.to(torch.int32)
-    return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16).to(torch.uint8)
+    weighted: Tensor = 19595 * red + 38470 * green + 7471 * blue + 32768
+    return (weighted >> 16).to(torch.uint8)
 
 
 def resize(image: Tensor, height: int, width: int, kind: Filter) -> Tensor:
