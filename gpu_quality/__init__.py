@@ -20,7 +20,7 @@ _HOMES = {
     "open_dataset": "api",
     "open_store": "api",
     "reader": "registry",
-    "report": "api",
+    "report": "reports",
     "run": "api",
     "score": "api",
 }
@@ -44,10 +44,11 @@ __all__ = [  # noqa: PLE0604, RUF100
 
 if TYPE_CHECKING:
     from gpu_quality.annotations import Dataset
-    from gpu_quality.api import explain, open_dataset, open_store, report, run, score
+    from gpu_quality.api import explain, open_dataset, open_store, run, score
     from gpu_quality.config import RunConfig
     from gpu_quality.errors import GpuQualityError
     from gpu_quality.registry import feature, metric, reader
+    from gpu_quality.reports import report
     from gpu_quality.store.store import Store
 
 

@@ -13,7 +13,7 @@ from gpu_quality.api.state import state as status
 from gpu_quality.config import RunConfig, Source
 from gpu_quality.store.store import Store
 
-__all__ = ["configure", "explain", "open_dataset", "open_store", "run", "score", "status"]
+__all__ = ["configure", "explain", "load_plugins", "open_dataset", "open_store", "run", "score", "status"]
 
 Images = str | Path
 Annotations = str | Path | Mapping[str, str]

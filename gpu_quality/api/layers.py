@@ -89,9 +89,16 @@ def _meta(plan: Plan, names: Sequence[str], origins: tuple[str, ...], store: Sto
                 "options": dict(column.options),
                 "fingerprint": column.fingerprint,
                 "summary": step.node.summary,
+                "module": step.node.module,
             }
     if not table and plan.only(names).reads_pixels and "file_hash" not in store.columns():
-        columns["file_hash"] = {"per": "frame", "metric": "file_hash", "hidden": False, "unit": "SHA-256 of the file"}
+        columns["file_hash"] = {
+            "per": "frame",
+            "metric": "file_hash",
+            "hidden": False,
+            "unit": "SHA-256 of the file",
+            "module": "gpu_quality.metrics.facts",
+        }
     return {"kind": "table" if table else "stream", "wanted": wanted, "columns": columns, "plugins": _plugins(plan, names)}
 
 

@@ -50,7 +50,7 @@ def run_config(
     with writer_lock(out):
         store, root = _open_or_create(config, out, progress, dataset)
         wanted = build_plan(config, store.identity)
-        origins = tuple(store.identity["origins"])
+        origins = tuple(store.identity["origins"]) if store.identity["objects"] else ()
         if retry_errors:
             changes.drop_failed_shards(store, progress.say)
         pending = pending_layers(wanted, store, origins, replace=replace)
@@ -108,8 +108,10 @@ def _open_or_create(config: RunConfig, out: Path, progress: Progress, dataset: A
             )
         root = changes.check_inputs(store, config.source, dataset, progress.say)
         return store, root
-    progress.say("listing the input")
+    if config.metrics != "default":
+        plan.parse_wanted(config.metrics)  # a misspelt name is told before a long listing
     tables, root = inputs.read_source(config.source, progress.say, dataset)
+    progress.say(f"{tables.frames.num_rows:,} frames listed")
     size = shard_size(tables.frames.num_rows, config.engine.shard)
     facts = {"origins": list(tables.origins), "classes": list(tables.classes), "class_sources": list(tables.class_sources)}
     store = Store.create(
@@ -222,8 +224,8 @@ def _table(store: Store, wanted: plan.Plan, layer: Pending, config: RunConfig, p
     tables: dict[str, Any] = {"frames": {name: values for name, values in result.frame.items() if name in keep}}
     nulls = [(ids[row], None, name, reason) for row, name, reason in result.nulls if name in keep]
     if nulls:
-        names = ("frame", "object", "metric", "reason")
-        tables["nulls"] = {name: list(values) for name, values in zip(names, zip(*nulls, strict=True), strict=True)}
+        fields = ("frame", "object", "metric", "reason")
+        tables["nulls"] = {name: list(values) for name, values in zip(fields, zip(*nulls, strict=True), strict=True)}
     errors = [e for e in result.errors if e.metric in keep]
     if errors:
         tables["errors"] = {

@@ -54,8 +54,10 @@ def score(
             failure.error.add_note(f"image {names[failure.row]}")
             raise failure.error
         frames = tuple(Frame(names[row], names[row]) for row in loaded.rows)
+        if loaded.pixels is None:
+            continue
         sizes = Sizes(loaded.pixels.width, loaded.pixels.height)
-        roots = {"pixels": loaded.pixels, "facts": loaded.facts, "sizes": sizes, "frames": frames}
+        roots: dict[str, object] = {"pixels": loaded.pixels, "facts": loaded.facts, "sizes": sizes, "frames": frames}
         roots["regions"] = regions_of(None, sizes)
         rows = stream(Work(roots, len(frames), None, torch.empty(0, dtype=torch.int64)))
         if rows.errors:

@@ -3,6 +3,7 @@
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
 
@@ -23,9 +24,20 @@ app = typer.Typer(
 )
 metrics = typer.Typer(help="The metrics there are, generated from the code.", no_args_is_help=True)
 app.add_typer(metrics, name="metric")
-for verb in (run.run, run.explain, stores.show, stores.query, stores.export, stores.errors, stores.status, stores.verify):
-    app.command()(verb)
-for verb in (stores.repair, stores.report, doctor.doctor):
+_VERBS: tuple[Callable[..., None], ...] = (
+    run.run,
+    run.explain,
+    stores.show,
+    stores.report,
+    stores.query,
+    stores.export,
+    stores.errors,
+    stores.status,
+    stores.verify,
+    stores.repair,
+    doctor.doctor,
+)
+for verb in _VERBS:
     app.command()(verb)
 metrics.command("list")(metric.list_)
 metrics.command("show")(metric.show)

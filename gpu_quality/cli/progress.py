@@ -10,6 +10,7 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -31,7 +32,7 @@ class TerminalProgress:
         self.console, self.quiet = console, quiet
         self.errors = 0
         self._bar: Progress | None = None
-        self._task = None
+        self._task: TaskID | None = None
 
     def say(self, text: str) -> None:
         """One remark."""

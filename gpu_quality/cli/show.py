@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gpu_quality.report.columns import Sheet, name_of
-from gpu_quality.report.figures import Distribution, Issue, distributions, extremes, worst_ends
-from gpu_quality.report.figures import issues as found_issues
-from gpu_quality.report.histogram import sparkline
-from gpu_quality.report.plain import distribution_json, extremes_json, issue_json
-from gpu_quality.report.text import clean, counted, number, share, spaced
+from gpu_quality.reports.columns import Sheet, name_of
+from gpu_quality.reports.figures import Distribution, Issue, distributions, extremes, worst_ends
+from gpu_quality.reports.figures import issues as found_issues
+from gpu_quality.reports.histogram import sparkline
+from gpu_quality.reports.plain import distribution_json, extremes_json, issue_json
+from gpu_quality.reports.text import clean, counted, number, share, spaced
 from gpu_quality.store.store import Store
 
 CELLS: Final = 20

@@ -85,7 +85,12 @@ def export(
         raise UsageError(f"--table {clean(table)}: choose frames, objects, errors or nulls")
     if format not in ("csv", "json"):
         raise UsageError(f"--format {clean(format)}: choose csv or json")
-    frame = {"errors": store.errors, "nulls": store.nulls}[table]() if table in ("errors", "nulls") else store.table(table[:-1])
+    frame = {
+        "frames": lambda: store.table("frame"),
+        "objects": lambda: store.table("object"),
+        "errors": store.errors,
+        "nulls": store.nulls,
+    }[table]()
     text = _json_text(frame) if format == "json" else _csv_text(frame)
     if to is None:
         sys.stdout.write(text)
@@ -125,7 +130,7 @@ def errors(out: Out, json: JsonFlag = False) -> None:
 
     store = api.open_store(out)
     if json:
-        print_json({"rows": records(store.errors())})
+        print_json(tables.errors_json(store))
     else:
         tables.errors_table(store, stdout())
 
@@ -189,13 +194,12 @@ def repair(out: Out, json: JsonFlag = False) -> None:
     """
     from gpu_quality import api
     from gpu_quality.store.lock import writer_lock
-    from gpu_quality.store.verify import repair as drop
 
     store = api.open_store(out)
     with writer_lock(store.path):
-        dropped = drop(store)
+        dropped = store.repair()
     if json:
-        print_json({"dropped": list(dropped)})
+        print_json({"dropped": [{"layer": f.layer, "shard": f.shard, "file": f.file, "kind": f.kind} for f in dropped]})
     else:
         stdout().print(
             f"{len(dropped)} damaged pieces removed" + ("; run the same command again" if dropped else ""), markup=False
@@ -212,7 +216,7 @@ def report(
 
     Example: gpu-quality report runs/a
     """
-    from gpu_quality.report import report as write
+    from gpu_quality.reports import report as write
 
     path = write(out, to)
     if json:

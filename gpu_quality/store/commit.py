@@ -19,7 +19,9 @@ from gpu_quality.store.failpoints import failpoint
 
 __all__ = ["append_text", "commit_bytes", "commit_folder", "failpoint", "remove_file", "remove_folder", "sweep"]
 
-Content = bytes | bytearray | memoryview
+Piece = bytes | bytearray | memoryview
+Content = Piece | tuple[Piece, ...]
+"""Bytes of a file; a tuple is written piece after piece and spares a copy."""
 STAGED: Final = ".stage-"
 """Prefix of everything that is not committed: files and folders being written, folders being removed."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -57,15 +59,21 @@ def _sync(path: Path, point: str) -> None:
         os.close(handle)
 
 
+def pieces(data: Content) -> tuple[Piece, ...]:
+    """`data` as the pieces it consists of."""
+    return data if isinstance(data, tuple) else (data,)
+
+
 def _write(path: Path, data: Content, point: str = "commit.write") -> None:
     """Create `path`, write all of `data` and sync it."""
     failpoint("commit.open")
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        rest = memoryview(data).cast("B")
         failpoint(point)
-        while rest:
-            rest = rest[os.write(handle, rest) :]
+        for piece in pieces(data):
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
         failpoint("commit.fsync")
         os.fsync(handle)
     finally:

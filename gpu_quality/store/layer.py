@@ -197,13 +197,19 @@ def to_pandas(table: "pa.Table") -> "pd.DataFrame":
     return frame[table.column_names]
 
 
-def array_bytes(array: "np.ndarray[Any, Any]") -> memoryview:
-    """An array as `.npy`, C order, little endian. Raises `UsageError` for Python objects."""
+def array_parts(array: "np.ndarray[Any, Any]") -> tuple[bytes, memoryview]:
+    """An array as `.npy` in two parts, header and data, C order; the data is not copied. Raises `UsageError` for objects."""
     if array.dtype.hasobject:
         raise UsageError(f"an array of {array.dtype} holds Python objects and cannot be stored")
-    sink = io.BytesIO()
-    np.lib.format.write_array(sink, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
-    return sink.getbuffer()
+    array = np.ascontiguousarray(array)
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(array))
+    return head.getvalue(), array.reshape(-1).view(np.uint8).data
+
+
+def array_bytes(array: "np.ndarray[Any, Any]") -> bytes:
+    """An array as `.npy` in one piece. Raises `UsageError` for Python objects."""
+    return b"".join(array_parts(array))
 
 
 def read_array(path: Path) -> "np.ndarray[Any, Any]":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gpu_quality.errors import CorruptError, NotAStoreError, UsageError
+from gpu_quality.store.commit import Content, pieces
 
 FORMAT_VERSION: Final = 1
 RUN, LOCK, INPUT, LAYERS, RESULTS, LOGS = "run.json", ".lock", "input", "layers", "results", "logs"
@@ -69,9 +70,17 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def digest(data: bytes | bytearray | memoryview) -> str:
+def size_of(data: Content) -> int:
+    """Number of bytes."""
+    return sum(memoryview(part).nbytes for part in pieces(data))
+
+
+def digest(data: Content) -> str:
     """SHA-256 as 64 hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()
+    found = hashlib.sha256()
+    for part in pieces(data):
+        found.update(part)
+    return found.hexdigest()
 
 
 def file_digest(path: Path) -> str:

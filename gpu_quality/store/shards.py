@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpu_quality.errors import CorruptError, UsageError
-from gpu_quality.store.commit import commit_folder
-from gpu_quality.store.layer import FIXED, Columns, array_bytes, as_table, fixed_table, read_schema, table_bytes
+from gpu_quality.store.commit import Content, commit_folder
+from gpu_quality.store.layer import FIXED, Columns, array_parts, as_table, fixed_table, read_schema, table_bytes
 from gpu_quality.store.layers import done, is_frame_error, layer_folder
-from gpu_quality.store.layout import LAYER, ROW, RUN, SHARD, SHARD_TABLES, checked_name, digest, is_shard, read_sealed, seal
+from gpu_quality.store.layout import (
+    LAYER,
+    ROW,
+    RUN,
+    SHARD,
+    SHARD_TABLES,
+    checked_name,
+    digest,
+    is_shard,
+    read_sealed,
+    seal,
+    size_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +50,7 @@ def commit_shard(
     if not is_shard(shard):
         raise UsageError(f"{shard!r} is no shard's name")
     ready = {name: _ready(store, layer, shard, name, tables[name]) for name in SHARD_TABLES if name in tables}
-    files: dict[str, bytes | memoryview] = {}
+    files: dict[str, Content] = {}
     rows: dict[str, int] = {}
     for name, table in ready.items():
         if name not in FIXED or table.num_rows:
@@ -47,7 +59,7 @@ def commit_shard(
         expected = len(store.input.span(shard, "objects" if name.startswith(OF_OBJECTS) else "frames"))
         _check_length(layer, shard, name, len(array), expected)
         file = f"{checked_name(name, 'array')}.npy"
-        files[file], rows[file] = array_bytes(array), expected
+        files[file], rows[file] = array_parts(array), expected
     counts = _counts(len(store.input.span(shard, "frames")), ready.get("errors"))
     manifest = seal(
         {
@@ -55,7 +67,9 @@ def commit_shard(
             "shard": shard,
             "under": [read_sealed(store.path / RUN)["seal"], read_sealed(layer_folder(store.path, layer) / LAYER)["seal"]],
             "counts": counts,
-            "files": {name: {"rows": rows[name], "size": len(data), "sha256": digest(data)} for name, data in files.items()},
+            "files": {
+                name: {"rows": rows[name], "size": size_of(data), "sha256": digest(data)} for name, data in files.items()
+            },
             "extra": extra,
         },
         SHARD,

@@ -10,7 +10,7 @@ from rich.console import Console
 from gpu_quality.cli.show import errors_json, errors_table, show, show_json
 from gpu_quality.errors import UnknownNameError, UsageError
 from gpu_quality.store.store import Store
-from tests.report.planted import planted_store, write_images
+from tests.reports.planted import planted_store, write_images
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def test_bytes_replace_what_was_there_and_make_folders(tmp_path):
     commit_bytes(tmp_path / "x" / "y" / "a", b"old")
     commit_bytes(tmp_path / "x" / "y" / "a", b"new")
     assert (tmp_path / "x" / "y" / "a").read_bytes() == b"new"
-    assert os.listdir(tmp_path / "x" / "y") == ["a"]
+    assert [path.name for path in (tmp_path / "x" / "y").iterdir()] == ["a"]
 
 
 def test_links_are_followed_and_devices_refused(tmp_path):
@@ -80,7 +80,7 @@ def test_a_folder_that_is_there_is_kept(tmp_path):
     with pytest.raises(ResourceError):
         commit_folder(tmp_path / "f", {"manifest": b"2"})
     assert (tmp_path / "f" / "manifest").read_bytes() == b"1"
-    assert os.listdir(tmp_path) == ["f"]
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
 def test_an_unwritable_place_is_a_resource_error(tmp_path):
@@ -96,7 +96,7 @@ def test_removal_is_one_rename_and_forgives_absence(tmp_path, calls):
     remove_folder(tmp_path / "f")
     remove_file(tmp_path / "g")
     assert calls[0][0] == "rename"
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_sweep_removes_what_dead_writers_left(tmp_path):

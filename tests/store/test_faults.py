@@ -44,6 +44,15 @@ def memory(tmp_path):
         yield Path(folder)
 
 
+def outcome(path: Path) -> ResourceError | None:
+    """How a run in this process fails, if it does."""
+    try:
+        run(path, *SMALL)
+    except ResourceError as error:
+        return error
+    return None
+
+
 def whole_or_absent(path: Path) -> None:
     """What a reader sees after a crash and before the resume."""
     try:
@@ -76,9 +85,8 @@ def test_a_system_error_at_every_point(memory, code, kind):
     for n in range(1, 500):
         path = memory / f"failed{n}"
         arm(f"any:{n}=raise:{code}")
-        try:
-            run(path, *SMALL)
-        except ResourceError as error:
+        error = outcome(path)
+        if error is not None:
             assert type(error) is kind
             assert "what was committed is kept" in error.hint
             assert not list(path.rglob(f"{STAGED}*")), "staged files take room on a full disk"

@@ -99,11 +99,11 @@ def test_readers_do_not_wait_and_a_second_start_says_why(tmp_path):
 def test_a_new_writer_sweeps_and_a_foreign_folder_is_left_alone(tmp_path):
     (tmp_path / "s" / "layers" / "x" / f"{STAGED}9-9").mkdir(parents=True)
     with writer_lock(tmp_path / "s"):
-        assert os.listdir(tmp_path / "s" / "layers" / "x") == []
+        assert not list((tmp_path / "s" / "layers" / "x").iterdir())
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(b"")
     with pytest.raises(NotAStoreError, match=r"a\.jpg"), writer_lock(tmp_path / "photos"):
         pass
-    assert os.listdir(tmp_path / "photos") == ["a.jpg"]
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["a.jpg"]
     with pytest.raises(NotAStoreError, match="not a folder"), writer_lock(tmp_path / "photos" / "a.jpg"):
         pass

@@ -1,6 +1,6 @@
 """SQL over a store: the answers, and what a query cannot do."""
 
-import os
+from pathlib import Path
 
 import pytest
 
@@ -114,7 +114,7 @@ def test_a_query_only_reads_the_store(store, sql):
     with pytest.raises(UsageError):
         store.query(sql.format(store=store.path))
     assert digests(store.path) == before
-    assert not os.path.exists("/tmp/gpu_quality_x.csv")
+    assert not Path("/tmp/gpu_quality_x.csv").exists()
     assert len(local_variable) == 11
 
 

@@ -157,7 +157,7 @@ def test_declared_columns_exist_before_the_first_shard(tmp_path):
 def test_errors_nulls_and_facts(begun):
     assert begun.errors()["reason"].tolist() == ["bad_annotation", "truncated"]
     assert begun.errors()["line"].tolist() == [7, pd.NA]
-    assert begun.nulls()[["frame", "metric", "reason"]].values.tolist() == [["cam0/0000.jpg", "noise", "too_small"]]
+    assert begun.nulls().loc[0, ["frame", "metric", "reason"]].tolist() == ["cam0/0000.jpg", "noise", "too_small"]
     facts = begun.columns()["brightness"]
     assert (facts["bounds"], facts["layer"], facts["unit"]) == ([0.0, None], LAYER, "luma")
 

@@ -507,22 +507,27 @@ def pixel_statistics(pixels: Pixels, regions: Regions, groups: Collection[str]) 
     return structs(sums, wanted)
 
 
-def _aligned(shape: tuple[int, ...], kind: type) -> NDArray[Any]:
-    """Zeros that start at a cache line: vectors of 64 bytes then never lie across two."""
-    size = math.prod(shape) * np.dtype(kind).itemsize
-    memory = np.zeros(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size].view(kind).reshape(shape)
-
-
 _local = threading.local()
+
+
+def _arena(*parts: tuple[tuple[int, ...], type]) -> list[NDArray[Any]]:
+    """Zeroed arrays one after the other, each from the start of a cache line: where they meet in the cache never varies."""
+    sizes = [-(-math.prod(shape) * np.dtype(kind).itemsize // 64) * 64 for shape, kind in parts]
+    memory = np.zeros(sum(sizes) + 4096, np.uint8)
+    at = -memory.ctypes.data % 4096
+    arrays: list[NDArray[Any]] = []
+    for (shape, kind), size in zip(parts, sizes, strict=True):
+        arrays.append(memory[at : at + math.prod(shape) * np.dtype(kind).itemsize].view(kind).reshape(shape))
+        at += size
+    return arrays
 
 
 def _scratch() -> tuple[tuple[NDArray[Any], ...], NDArray[np.uint32]]:
     """Planes, int16 and byte rows, column sums, and the histograms of this thread; histograms and sums are left zero."""
     if not hasattr(_local, "scratch"):
-        rows = (_aligned((3, 4, PITCH), np.uint8), _aligned((4, PITCH), np.int16), _aligned((2, PITCH), np.uint8))
-        _local.scratch = ((*rows, _aligned((2, TILE), np.uint16)), _aligned((4, 4, 256), np.uint32))
+        rows = (((3, 4, PITCH), np.uint8), ((4, PITCH), np.int16), ((2, PITCH), np.uint8), ((2, TILE), np.uint16))
+        histograms, *others = _arena(((4, 4, 256), np.uint32), *rows)
+        _local.scratch = (tuple(others), histograms)
     return _local.scratch  # type: ignore[no-any-return]
 
 
@@ -621,13 +626,14 @@ def _perceived(data: NDArray[np.uint8], frames: NDArray[np.int64], regions: Regi
     return total
 
 
-def _row_of_squares() -> tuple[NDArray[np.int32], NDArray[np.uint16]]:
-    return _aligned((TILE,), np.int32), _aligned((TILE + 64,), np.uint16)
+def _row_of_squares() -> list[NDArray[Any]]:
+    """K and K >> 14 of a row."""
+    return _arena(((TILE,), np.int32), ((TILE + 64,), np.uint16))
 
 
-def _histograms() -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
+def _histograms() -> tuple[NDArray[Any], ...]:
     """Coarse counts, fine counts, bins aimed at, ranks inside them."""
-    return np.zeros((2, 4096), np.uint32), np.zeros((4, 16384), np.uint32), np.zeros(4, np.int64), np.zeros(4, np.int64)
+    return tuple(_arena(((2, 4096), np.uint32), ((4, 16384), np.uint32), ((4,), np.int64), ((4,), np.int64)))
 
 
 def _perceived_large(data: NDArray[np.uint8], frame: tuple[int, ...], rect: NDArray[np.int64], n: int) -> NDArray[np.int64]:

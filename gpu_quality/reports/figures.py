@@ -7,8 +7,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_quality.report.columns import Column, Sheet
-from gpu_quality.report.histogram import Histogram, histogram
+from gpu_quality.reports.columns import Column, Sheet
+from gpu_quality.reports.histogram import Histogram, histogram
 
 End = Literal["lowest", "highest"]
 QUANTILES: Final = (0.05, 0.5, 0.95)

@@ -10,11 +10,11 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from gpu_quality.report.charts import BINS
-from gpu_quality.report.columns import OWN, Column, Sheet, name_of
-from gpu_quality.report.figures import Distribution, End, Groups, Issue, distributions, extremes, groups, issues
-from gpu_quality.report.pictures import Shot
-from gpu_quality.report.text import clean
+from gpu_quality.reports.charts import BINS
+from gpu_quality.reports.columns import OWN, Column, Sheet, name_of
+from gpu_quality.reports.figures import Distribution, End, Groups, Issue, distributions, extremes, groups, issues
+from gpu_quality.reports.pictures import Shot
+from gpu_quality.reports.text import clean
 from gpu_quality.store.store import Store
 
 MAIN: Final = {

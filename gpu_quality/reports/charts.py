@@ -4,10 +4,10 @@ from typing import Final
 
 import numpy as np
 
-from gpu_quality.report.figures import Distribution
-from gpu_quality.report.histogram import Histogram
-from gpu_quality.report.html import Markup, joined, tag
-from gpu_quality.report.text import counted, number
+from gpu_quality.reports.figures import Distribution
+from gpu_quality.reports.histogram import Histogram
+from gpu_quality.reports.html import Markup, joined, tag
+from gpu_quality.reports.text import counted, number
 
 BINS: Final = 32
 WIDTH, HEIGHT = 320, 106

@@ -1,5 +1,5 @@
 """One static HTML file about a store, and the figures behind it and behind the terminal tables."""
 
-from gpu_quality.report.page import report
+from gpu_quality.reports.page import report
 
 __all__ = ["report"]

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from gpu_quality import __version__
-from gpu_quality.report.charts import histogram_chart, share_bar
-from gpu_quality.report.columns import name_of
-from gpu_quality.report.content import Content, Origin, Strip
-from gpu_quality.report.figures import Distribution
-from gpu_quality.report.html import Markup, escape, joined, name_tag, table, tag
-from gpu_quality.report.pictures import Album, Shot
-from gpu_quality.report.sections import figure, more, section, sheet_of
-from gpu_quality.report.text import clean, counted, number, share
+from gpu_quality.reports.charts import histogram_chart, share_bar
+from gpu_quality.reports.columns import name_of
+from gpu_quality.reports.content import Content, Origin, Strip
+from gpu_quality.reports.figures import Distribution
+from gpu_quality.reports.html import Markup, escape, joined, name_tag, table, tag
+from gpu_quality.reports.pictures import Album, Shot
+from gpu_quality.reports.sections import figure, more, section, sheet_of
+from gpu_quality.reports.text import clean, counted, number, share
 
 ERRORS_SHOWN, CLASSES_SHOWN = 200, 12
 

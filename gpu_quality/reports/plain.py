@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from gpu_quality.report.columns import Sheet
-from gpu_quality.report.figures import Distribution, Issue, extremes, worst_ends
+from gpu_quality.reports.columns import Sheet
+from gpu_quality.reports.figures import Distribution, Issue, extremes, worst_ends
 
 
 def plain(value: float) -> float | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Final
 
-from gpu_quality.report.text import clean
+from gpu_quality.reports.text import clean
 
 POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _VOID: Final = frozenset({"img", "meta", "path", "line", "rect", "br", "hr"})
@@ -59,7 +59,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]], numeric: Iterab
 
 def document(title: str, body: Markup) -> str:
     """A whole page with its style inside and a policy that lets nothing be loaded or run."""
-    style = files("gpu_quality.report").joinpath("style.css").read_text(encoding="utf-8")
+    style = files("gpu_quality.reports").joinpath("style.css").read_text(encoding="utf-8")
     head = joined(
         (
             tag("meta", attributes={"charset": "utf-8"}),

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from gpu_quality.errors import UsageError
-from gpu_quality.report import measures, sections
-from gpu_quality.report.content import Content, gather
-from gpu_quality.report.html import Markup, document, joined, tag
-from gpu_quality.report.pictures import Album, decode_settings, image_root
-from gpu_quality.report.text import counted, spaced
+from gpu_quality.reports import measures, sections
+from gpu_quality.reports.content import Content, gather
+from gpu_quality.reports.html import Markup, document, joined, tag
+from gpu_quality.reports.pictures import Album, decode_settings, image_root
+from gpu_quality.reports.text import counted, spaced
 from gpu_quality.store.commit import commit_bytes
 from gpu_quality.store.store import Store
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_quality.errors import FrameError, GpuQualityError
-from gpu_quality.report.columns import Sheet
+from gpu_quality.reports.columns import Sheet
 
 if TYPE_CHECKING:
     from gpu_quality.data.stored import DecodeSettings

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from gpu_quality.errors import UsageError
-from gpu_quality.report import report
-from gpu_quality.report.page import page
+from gpu_quality.reports import report
+from gpu_quality.reports.page import page
 from gpu_quality.store.store import Store
-from tests.report.planted import DARK, NAMES, STREAM_COLUMNS, planted_store, write_images
+from tests.reports.planted import DARK, NAMES, STREAM_COLUMNS, planted_store, write_images
 
 WRITTEN = dt.datetime(2024, 2, 3, 4, 5, tzinfo=dt.UTC)
 VOID = {"meta", "img", "path", "line", "rect"}
@@ -126,7 +126,7 @@ def test_the_place_of_files_stays_private(text: str, store: Store, images: Path)
 
 
 def test_places_in_error_details_are_cut(images: Path, tmp_path: Path) -> None:
-    from gpu_quality.report.content import gather
+    from gpu_quality.reports.content import gather
 
     content = gather(planted_store(tmp_path / "a", images))
     assert content.private(f"cannot read {images}/x.jpg") == "cannot read …/x.jpg"

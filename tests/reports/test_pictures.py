@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from gpu_quality.data.thumbnail import shrink, thumbnail
-from gpu_quality.report.pictures import _crop
+from gpu_quality.reports.pictures import _crop
 
 
 @pytest.mark.parametrize(

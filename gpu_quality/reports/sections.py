@@ -3,12 +3,12 @@
 import datetime as dt
 from collections.abc import Iterable
 
-from gpu_quality.report.charts import histogram_chart, share_bar
-from gpu_quality.report.content import GROUPS_SHOWN, PER_GROUP, PER_ISSUE, Content
-from gpu_quality.report.figures import Issue
-from gpu_quality.report.html import Markup, joined, name_tag, tag
-from gpu_quality.report.pictures import Album, Shot
-from gpu_quality.report.text import counted, number, share, spaced
+from gpu_quality.reports.charts import histogram_chart, share_bar
+from gpu_quality.reports.content import GROUPS_SHOWN, PER_GROUP, PER_ISSUE, Content
+from gpu_quality.reports.figures import Issue
+from gpu_quality.reports.html import Markup, joined, name_tag, tag
+from gpu_quality.reports.pictures import Album, Shot
+from gpu_quality.reports.text import counted, number, share, spaced
 
 CAPTION = 26
 """Characters of a frame's id under a picture; the whole id shows when hovered."""
