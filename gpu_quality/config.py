@@ -7,7 +7,8 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from gpu_quality.errors import ConfigError, UsageError, close
+from gpu_quality.errors import ConfigError, UsageError
+from gpu_quality.text import close
 
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 20

@@ -1,7 +1,5 @@
 """What can go wrong: one exception tree, the exit codes, and the closed lists of reason codes."""
 
-import difflib
-from collections.abc import Iterable
 from typing import Final
 
 STAGES: Final = ("list", "open", "read", "sniff", "decode", "score", "embed", "annotate", "write")
@@ -208,9 +206,3 @@ class RefusedError(GpuQualityError):
 
     code = "REFUSED"
     exit_code = 15
-
-
-def close(name: str, known: Iterable[str]) -> str:
-    """A did-you-mean sentence, empty when nothing is close."""
-    matches = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(repr(m) for m in matches)}?" if matches else ""

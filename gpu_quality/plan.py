@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gpu_quality import registry
-from gpu_quality.errors import PlanError, UnknownNameError, close
+from gpu_quality.errors import PlanError, UnknownNameError
 from gpu_quality.registry import RESOURCES, ROOTS, Node
+from gpu_quality.text import close
 
 TABLE_ROOTS = frozenset({"sizes", "objects", "sequence", "position"})
 """Roots a table step may ask for: facts of all frames or objects at once."""

@@ -15,7 +15,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from gpu_quality.errors import PlanError, UnknownNameError, UsageError, close
+from gpu_quality.errors import PlanError, UnknownNameError, UsageError
+from gpu_quality.text import close
 
 Per = Literal["frame", "object", "region", "classification"]
 Over = Literal["batch", "sequence", "dataset"]

@@ -1,7 +1,7 @@
 """Real photos with planted defects, for the demo, and VGA crops of them, for the benchmarks.
 
-The photos come inside scikit-image's wheel (public domain or CC0: NASA, SpaceX, S. van der Walt, R. Michel, T. Drees and others; see
-the docstrings of `skimage.data`). Everything else is made from them here, always the same bytes.
+The photos come inside scikit-image's wheel (public domain or CC0: NASA, SpaceX, S. van der Walt, R. Michel and others; see the
+docstrings of `skimage.data`). Everything else is made from them here, always the same bytes.
 
     python scripts/make_images.py demo/photos
 """

@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from gpu_quality.annotations import Builder
-from gpu_quality.api.inputs import list_dataset
 from gpu_quality.config import Source
 from gpu_quality.data.formats.folder import list_images
 from gpu_quality.errors import RETRYABLE
@@ -29,13 +28,14 @@ def check_inputs(store: Store, source: Source, dataset: Any, say: Callable[[str]
     builder = Builder()
     root = None
     if dataset is not None:
-        list_dataset(dataset, builder)
-    elif source.images is not None:
+        return None
+    if source.images is not None:
         root = list_images(source.images, builder)
     else:
         return None
     columns = ["frame", "size_bytes", "mtime_ns"]
     frozen = store.frames(columns).to_pandas().set_index("frame")
+    frozen = frozen[frozen["size_bytes"] >= 0]  # the others were missing from the start
     found = builder.build().frames.select(columns).to_pandas().set_index("frame")
     added = found.index.difference(frozen.index)
     gone = frozen.index.difference(found.index)
@@ -43,9 +43,7 @@ def check_inputs(store: Store, source: Source, dataset: Any, say: Callable[[str]
     changed = both[(frozen.loc[both] != found.loc[both]).any(axis=1)]
     for names, what in ((added, "new"), (gone, "gone"), (changed, "changed")):
         if len(names):
-            say(
-                f"{len(names):,} files are {what} since {store.path} was begun, first {names[0]!r}; score them into another --out"
-            )
+            say(f"{len(names):,} files are {what} since {store.path} was begun, first {names[0]!r}; use another --out")
     return root
 
 

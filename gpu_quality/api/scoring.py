@@ -29,8 +29,8 @@ def score(
     """Score images given as paths, Pillow images, NumPy arrays (HWC or HW, uint8) or torch tensors (CHW or HW, uint8).
 
     Returns one row per image, in order, with a column per metric; a value a metric does not define is null. Without `metrics`,
-    everything that needs only pixels or size. Raises `DecodeError` for the first image that cannot be read, `MetricError` when a
-    metric fails.
+    everything that needs only pixels or size. Raises `DecodeError` for the first image that cannot be read, `MetricError` when
+    a metric fails.
 
     >>> import numpy as np
     >>> score([np.zeros((8, 8, 3), np.uint8)], metrics=["brightness"])["brightness"].item()

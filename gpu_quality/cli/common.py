@@ -2,7 +2,6 @@
 
 import json
 import sys
-import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -10,6 +9,9 @@ import typer
 from rich.console import Console
 
 from gpu_quality.errors import GpuQualityError
+from gpu_quality.text import clean
+
+__all__ = ["JsonFlag", "Out", "Plugins", "QuietFlag", "clean", "print_json", "records", "show_error", "stderr", "stdout"]
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
@@ -55,12 +57,6 @@ def _finite(value: Any) -> Any:
 
 def _no_infinity(value: Any) -> Any:
     return None if isinstance(value, float) and abs(value) == float("inf") else value
-
-
-def clean(text: object, limit: int = 200) -> str:
-    """Foreign text as it may be printed: no control characters, no direction overrides, cut at `limit`."""
-    shown = "".join(c if unicodedata.category(c)[0] != "C" else f"\\x{ord(c):02x}" for c in str(text))
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def show_error(error: GpuQualityError, *, as_json: bool, debug: bool) -> None:

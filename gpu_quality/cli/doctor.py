@@ -75,7 +75,7 @@ def _torch_pair() -> list[str]:
         kind = "CPU-only" if "+cpu" in str(_version("torch")) else "installed"
         return [
             f"torchvision {_version('torchvision')} does not load beside the {kind} torch {_version('torch')} ({error}); "
-            "both must come from the same index: pip install --force-reinstall torch torchvision, without extra indexes or find-links"
+            "both must come from the same index: pip install --force-reinstall torch torchvision, without extra indexes"
         ]
     return []
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from gpu_quality import registry
 from gpu_quality.registry import Node
 from gpu_quality.reports.columns import topic_of, topic_order
-from gpu_quality.reports.text import clean, number
+from gpu_quality.text import clean, number
 
 _FIELDS: Final = ("Unit", "Range", "Depends on", "Source", "Shape")
 _MATH: Final = ".. math::"

@@ -13,8 +13,8 @@ from gpu_quality.reports.figures import Distribution, Issue, distributions, extr
 from gpu_quality.reports.figures import issues as found_issues
 from gpu_quality.reports.histogram import sparkline
 from gpu_quality.reports.plain import distribution_json, extremes_json, issue_json
-from gpu_quality.reports.text import clean, counted, number, share, spaced
 from gpu_quality.store.store import Store
+from gpu_quality.text import clean, counted, number, share, spaced
 
 CELLS: Final = 20
 NAMED: Final = 3

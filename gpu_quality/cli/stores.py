@@ -150,8 +150,8 @@ def status(out: Out, json: JsonFlag = False) -> None:
     state = "complete" if found["complete"] else "in progress or interrupted: run the same command again to finish it"
     console.print(f"{clean(found['path'])}: {state}", markup=False)
     console.print(
-        f"  {found['scored']:,} scored + {found['errors']:,} errors = {found['scored'] + found['errors']:,} of {found['listed']:,}"
-        f" listed; {found['shards_done']} of {found['shards']} shards",
+        f"  {found['scored']:,} scored + {found['errors']:,} errors = {found['scored'] + found['errors']:,} of "
+        f"{found['listed']:,} listed; {found['shards_done']} of {found['shards']} shards",
         markup=False,
     )
     for reason, count in found["reasons"].items():
@@ -180,7 +180,7 @@ def verify(
     if found:
         first = found[0]
         raise CorruptError(
-            f"{store.path}: {len(found)} of {verdict.files} files are not as they were written, first {first['file']} ({first['kind']})",
+            f"{store.path}: {len(found)} of {verdict.files} files are not as written, first {first['file']} ({first['kind']})",
             hint=f"gpu-quality repair {store.path}, then the run command again",
         )
     if not json:

@@ -1,7 +1,7 @@
 """The default engine: one supervised child process per device.
 
-A child that dies or stalls loses nothing that was committed. Its shard is then probed frame by frame in throw-away processes; the
-frames that kill or hang the process become error rows and every other frame is scored.
+A child that dies or stalls loses nothing that was committed. Its shard is then probed frame by frame in throw-away processes;
+the frames that kill or hang the process become error rows and every other frame is scored.
 """
 
 import ctypes

@@ -57,8 +57,8 @@ def run_tables(plan: Plan, frames: pd.DataFrame, resources: Mapping[str, object]
         if cells is not None:
             value[rows] = _as_rows(step.node.unit, cells.value, rows).astype(value.dtype)
             missing[rows] = (cells.null != 0).numpy()
-            for index in (cells.null > 0).nonzero().flatten().tolist():
-                nulls.append((int(rows[index]), step.name, NULL_REASONS[int(cells.null[index]) - 1]))
+            undefined = (cells.null > 0).nonzero().flatten().tolist()
+            nulls.extend((int(rows[i]), step.name, NULL_REASONS[int(cells.null[i]) - 1]) for i in undefined)
         columns[step.name] = np.ma.masked_array(value, mask=missing)
     errors = [CellError(e.metric, int(rows[e.frame]), None, e.reason, e.detail, e.exc_type) for e in found.errors]
     return TableResult(columns, nulls, errors)

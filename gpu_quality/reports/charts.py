@@ -7,7 +7,7 @@ import numpy as np
 from gpu_quality.reports.figures import Distribution
 from gpu_quality.reports.histogram import Histogram
 from gpu_quality.reports.html import Markup, joined, tag
-from gpu_quality.reports.text import counted, number
+from gpu_quality.text import counted, number
 
 BINS: Final = 32
 WIDTH, HEIGHT = 320, 106

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gpu_quality import registry
-from gpu_quality.errors import UnknownNameError, UsageError, close
+from gpu_quality.errors import UnknownNameError, UsageError
+from gpu_quality.text import close
 
 Bad = Literal["low", "high", "neither"]
 Kind = Literal["number", "flag", "group", "fingerprint"]

@@ -14,8 +14,8 @@ from gpu_quality.reports.charts import BINS
 from gpu_quality.reports.columns import OWN, Column, Sheet, name_of
 from gpu_quality.reports.figures import Distribution, End, Groups, Issue, distributions, extremes, groups, issues
 from gpu_quality.reports.pictures import Shot
-from gpu_quality.reports.text import clean
 from gpu_quality.store.store import Store
+from gpu_quality.text import clean
 
 MAIN: Final = {
     "frame": (

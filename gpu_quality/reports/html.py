@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Final
 
-from gpu_quality.reports.text import clean
+from gpu_quality.text import clean
 
 POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _VOID: Final = frozenset({"img", "meta", "path", "line", "rect", "br", "hr"})

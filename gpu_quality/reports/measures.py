@@ -13,7 +13,7 @@ from gpu_quality.reports.figures import Distribution
 from gpu_quality.reports.html import Markup, escape, joined, name_tag, table, tag
 from gpu_quality.reports.pictures import Album, Shot
 from gpu_quality.reports.sections import figure, more, section, sheet_of
-from gpu_quality.reports.text import clean, counted, number, share
+from gpu_quality.text import clean, counted, number, share
 
 ERRORS_SHOWN, CLASSES_SHOWN = 200, 12
 

@@ -9,9 +9,9 @@ from gpu_quality.reports import measures, sections
 from gpu_quality.reports.content import Content, gather
 from gpu_quality.reports.html import Markup, document, joined, tag
 from gpu_quality.reports.pictures import Album, decode_settings, image_root
-from gpu_quality.reports.text import counted, spaced
 from gpu_quality.store.commit import commit_bytes
 from gpu_quality.store.store import Store
+from gpu_quality.text import counted, spaced
 
 NAME: Final = "report.html"
 _TITLES: Final = {

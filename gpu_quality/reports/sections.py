@@ -8,7 +8,7 @@ from gpu_quality.reports.content import GROUPS_SHOWN, PER_GROUP, PER_ISSUE, Cont
 from gpu_quality.reports.figures import Issue
 from gpu_quality.reports.html import Markup, joined, name_tag, tag
 from gpu_quality.reports.pictures import Album, Shot
-from gpu_quality.reports.text import counted, number, share, spaced
+from gpu_quality.text import counted, number, share, spaced
 
 CAPTION = 26
 """Characters of a frame's id under a picture; the whole id shows when hovered."""

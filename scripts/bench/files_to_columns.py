@@ -2,7 +2,7 @@
 
     python scripts/bench/files_to_columns.py --images 1000 [--json]
 
-Every contender is a process of its own, start-up included, on the same files; the runs are interleaved and the best of each counts.
+Every contender is a process of its own, start-up included, on the same files; runs are interleaved and the best of each counts.
 The limit decodes the same files with simplejpeg in as many threads, in a process that has imported nothing else.
 """
 

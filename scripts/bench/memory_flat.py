@@ -21,7 +21,7 @@ def resident(pid: int) -> int:
     """Resident bytes of a process and its children."""
     total = 0
     for line in subprocess.run(
-        ["ps", "-o", "rss=", "--ppid", str(pid), "--pid", str(pid)], capture_output=True, text=True
+        ["ps", "-o", "rss=", "--ppid", str(pid), "--pid", str(pid)], capture_output=True, text=True, check=False
     ).stdout.split():
         total += int(line) * 1024
     return total

@@ -133,7 +133,7 @@ def test_another_option_needs_another_name_or_replace(tmp_path):
     write_photos(tmp_path / "in", 3)
     run(tmp_path / "in", tmp_path / "out", metrics=["is_dark_issue"])
     other = [{"name": "is_dark_issue", "threshold": 0.9}]
-    with pytest.raises(errors.IncompatibleError, match="threshold: 0.32 there, 0.9 asked"):
+    with pytest.raises(errors.IncompatibleError, match=r"threshold: 0\.32 there, 0\.9 asked"):
         run(tmp_path / "in", tmp_path / "out", metrics=other)
     store = run(tmp_path / "in", tmp_path / "out", metrics=other, replace=True)
     assert store.columns()["is_dark_issue"]["options"] == {"threshold": 0.9}

@@ -43,7 +43,9 @@ def test_run_says_what_became_of_every_frame(call, tmp_path):
     assert (code, out) == (0, "")
     assert "3 scored + 0 errors = 3 listed" in err
     assert "next: gpu-quality show" in err
-    code, out, err = call("run", tmp_path / "in", "--out", tmp_path / "out", "--metrics", METRICS, "--json", "--engine", "inline")
+    code, out, err = call(
+        "run", tmp_path / "in", "--out", tmp_path / "out", "--metrics", METRICS, "--json", "--engine", "inline"
+    )
     status = json.loads(out)
     assert (status["listed"], status["scored"], status["errors"], status["complete"]) == (3, 3, 0, True)
     assert err == ""

@@ -120,7 +120,8 @@ def test_signals_stop_it_cleanly(tmp_path, sent, code):
     _, said = process.communicate(timeout=30)
     assert process.returncode == code
     assert time.monotonic() - begun < 10
-    assert "run the same command again" in said and "Traceback" not in said
+    assert "run the same command again" in said
+    assert "Traceback" not in said
     command = [*command, "--plugin", str(slow)]
     assert subprocess.run(command, check=False).returncode == 0
     assert gq.open_store(tmp_path / "out").status()["complete"]

@@ -8,7 +8,7 @@ from gpu_quality.reports.columns import Column, Sheet, topic_of, topic_order
 from gpu_quality.reports.figures import distribution, extremes, groups, issues
 from gpu_quality.reports.histogram import histogram, sparkline
 from gpu_quality.reports.html import Markup, tag
-from gpu_quality.reports.text import clean, counted, fingerprint, number, share
+from gpu_quality.text import clean, counted, fingerprint, number, share
 
 
 def column(name: str, unit: str = "level", **facts: object) -> Column:

@@ -1,7 +1,9 @@
 """Foreign text and numbers as people may see them: nothing that steers a terminal, a reader's eye or a browser."""
 
+import difflib
 import math
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -65,3 +67,9 @@ def fingerprint(value: int) -> str:
 def spaced(name: str) -> str:
     """A column's name as words: ``low_information`` becomes ``low information``."""
     return name.replace("_", " ")
+
+
+def close(name: str, known: Iterable[str]) -> str:
+    """A did-you-mean sentence, empty when nothing is close."""
+    matches = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(repr(m) for m in matches)}?" if matches else ""
