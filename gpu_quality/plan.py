@@ -83,6 +83,12 @@ class Plan:
         steps = _close(wanted)
         order = _order(steps)
         table = _table_names(steps, order)
+        sized = any("sizes" in steps[name].needs for name in table)
+        if sized:  # the table pass knows sizes from stored columns only
+            steps |= {
+                name: step for name, step in _close({n: Wanted(n) for n in ("width", "height")}).items() if name not in steps
+            }
+            order = _order(steps)
         _check_roots(steps, table, absent)
         prints: dict[str, str] = {}
         for name in order:
@@ -90,13 +96,15 @@ class Plan:
         stream_steps = [steps[name] for name in order if name not in table]
         table_steps = [steps[name] for name in order if name in table]
         table_needs = {need for step in table_steps for need in step.needs if need not in ROOTS | RESOURCES | TABLE_ROOTS}
-        keep = frozenset(wanted) - table | table_needs - table
+        keep = (frozenset(wanted) | table_needs | (frozenset(("width", "height")) if sized else frozenset())) - table
         for name in keep - frozenset(steps):
             raise PlanError(
                 f"a table step needs {name!r}, one of several outputs of a feature", hint="wrap it in a feature of its own"
             )
         columns = {
-            name: Column(name, step.node.name, step.node.per, step.options, prints[name], name in table, name not in wanted)
+            name: Column(
+                name, step.node.name, step.node.per, step.options, prints[name], name in table, step.node.role == "feature"
+            )
             for name, step in steps.items()
             if name in keep or name in table & frozenset(wanted)
         }

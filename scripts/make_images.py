@@ -67,14 +67,14 @@ def planted(views: dict[str, Image.Image]) -> dict[str, bytes]:
     flat = Image.new("RGB", (640, 480), (118, 121, 117))
     return {
         "defect_dark.jpg": jpeg(astronaut.point(lambda v: v * 0.12)),
-        "defect_bright.jpg": jpeg(cat.point(lambda v: 235 + v * 0.08)),
-        "defect_blurred.jpg": jpeg(coffee.filter(ImageFilter.GaussianBlur(14))),
+        "defect_bright.jpg": jpeg(cat.point(lambda v: 246 + v * 0.035)),
+        "defect_blurred.jpg": jpeg(coffee.filter(ImageFilter.GaussianBlur(40))),
         "defect_tiny.jpg": jpeg(rocket.resize((40, 30))),
         "defect_gray.jpg": jpeg(gray),
         "defect_flat.jpg": jpeg(flat),
         "defect_strip.jpg": jpeg(strip),
         "defect_copy_of_chelsea_0.jpg": jpeg(cat),
-        "defect_resaved_rocket_0.jpg": jpeg(rocket.resize((600, 450)), quality=40),
+        "defect_resaved_rocket_0.jpg": jpeg(rocket, quality=30),
         "defect_truncated.jpg": jpeg(astronaut)[:9000],
     }
 

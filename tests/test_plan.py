@@ -52,8 +52,12 @@ def test_flags_are_table_steps_and_keep_their_scores():
     built = build("is_dark_issue")
     assert [step.name for step in built.table] == ["is_dark_issue"]
     assert built.keep == {"dark_score"}
-    assert built.columns["dark_score"].hidden
-    assert not built.columns["is_dark_issue"].hidden
+    assert not built.columns["dark_score"].hidden
+    assert build("phash_distance").columns["thumbnail_range"].hidden
+
+
+def test_sizes_in_the_table_pass_come_from_stored_columns():
+    assert {"width", "height"} <= build("odd_size_score").keep
 
 
 def test_one_metric_twice_under_two_names():

@@ -22,8 +22,8 @@ from gpu_quality.types import Facts, Pixels
 
 __all__ = ["DatasetSource", "Failure", "FileSource", "Loaded", "LoaderSettings", "Source", "load"]
 
-_SLOTS: Final = 2
-"""Batch buffers: one with the consumer, one being filled."""
+_SLOTS: Final = 3
+"""Batch buffers: one with the consumer, and two to fill, so that cores do not idle while metrics run on one of them."""
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 

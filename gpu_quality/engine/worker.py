@@ -148,7 +148,8 @@ class Worker:
             sizes = Sizes(loaded.pixels.width, loaded.pixels.height)
         else:
             cut = frames.iloc[loaded.rows]
-            sizes = Sizes(torch.from_numpy(cut["width"].to_numpy(np.int32)), torch.from_numpy(cut["height"].to_numpy(np.int32)))
+            width, height = (torch.tensor(cut[name].to_numpy(np.int32)) for name in ("width", "height"))
+            sizes = Sizes(width, height)
         return self._assemble(named, sizes, inside, loaded.pixels, loaded.facts, single=True), members
 
     def _assemble(
