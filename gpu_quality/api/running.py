@@ -5,6 +5,7 @@ import json
 import math
 import os
 import platform
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from gpu_quality.config import RunConfig
 from gpu_quality.data.decode import DecodeSettings
 from gpu_quality.data.loader import LoaderSettings
 from gpu_quality.engine.inline import run_inline
-from gpu_quality.engine.local import run_local
+from gpu_quality.engine.local import preload, run_local
 from gpu_quality.engine.tables import run_tables
 from gpu_quality.engine.worker import Job, Receipt
 from gpu_quality.errors import ErrorBudgetError, IncompatibleError, UsageError
@@ -193,6 +194,14 @@ def _engine(
 ) -> Iterator[Receipt]:
     if config.engine.kind == "inline":
         return run_inline(dataclasses.replace(job, device=devices[0]), shards, progress.advance)
+    if "cpu" in devices and job.plan.reads_pixels:
+        patience = threading.Timer(2, progress.say, ["compiling the kernels, once on this machine: about 20 s"])
+        patience.start()
+        try:
+            preload()
+        finally:
+            patience.cancel()
+            patience.join()
     return run_local(job, shards, progress.advance, config.engine, devices)
 
 

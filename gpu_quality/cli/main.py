@@ -1,5 +1,8 @@
 """The program `gpu-quality`: its verbs, its exit codes, and what it says when something is wrong."""
 
+import contextlib
+import io
+import os
 import signal
 import sys
 import traceback
@@ -59,7 +62,19 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Run the command line; exits with the codes of the documentation, never with a traceback for a user's mistake."""
+    """The console script: run the program and leave at once, without the 0.7 s that torch takes to be torn down."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 gets ? instead of a crash
+    code = program()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def program() -> int:
+    """Run the command line; returns the exit code, and never shows a traceback for a user's mistake."""
     debug = "--debug" in sys.argv
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     as_json = "--json" in arguments
@@ -78,8 +93,7 @@ def main() -> None:
     except _Terminated:
         code = 143
     except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
+        os._exit(0)
     except Exception as error:
         if _is_usage(error):
             code = _show_usage(error)
@@ -93,7 +107,7 @@ def main() -> None:
             code = 1
     if code in (130, 143):  # typer turns Ctrl-C into a code of its own
         sys.stderr.write("gpu-quality: stopped; what is committed is kept, run the same command again to go on\n")
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def _is_usage(error: Exception) -> bool:

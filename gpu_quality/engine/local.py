@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from typing import Any
 
+import torch
+
 from gpu_quality.config import Engine
 from gpu_quality.engine.worker import Heartbeat, Job, Receipt, Worker
 from gpu_quality.errors import FrameError, GpuQualityError, ResourceError, StalledError
@@ -107,6 +109,22 @@ def find_culprits(job: Job, shard: Shard, timeout: float) -> dict[int, FrameErro
     return culprits
 
 
+def preload() -> None:
+    """Load the compiled kernels once, before the children that inherit them are forked: 0.8 s less for each.
+
+    The first time on a machine this compiles them, for about 20 s.
+    """
+    from gpu_quality.kernels import pixels, thumbnails
+    from gpu_quality.types import Pixels, Regions
+
+    one = torch.ones(1, dtype=torch.int32)
+    pixel = Pixels(torch.zeros(3, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), one, one)
+    rect = torch.tensor([[0, 0, 1, 1]], dtype=torch.int32)
+    region = Regions(torch.zeros(1, dtype=torch.int64), rect, None, torch.zeros(1, dtype=torch.int8))
+    pixels.pixel_statistics(pixel, region, pixels.GROUPS)
+    thumbnails.thumbnails(pixel, region, thumbnails.WANTED)
+
+
 def _start(job: Job) -> _Child:
     context = multiprocessing.get_context("fork")
     pipe, other = context.Pipe()
@@ -164,8 +182,6 @@ def _tether(parent: int) -> None:
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    import torch
-
     torch.set_num_threads(1)
 
 

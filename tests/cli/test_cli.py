@@ -6,7 +6,7 @@ import sys
 import pytest
 from photos import write_photos
 
-from gpu_quality.cli.main import main
+from gpu_quality.cli.main import program
 
 METRICS = "brightness,sharpness,is_dark_issue"
 
@@ -17,10 +17,9 @@ def call(monkeypatch, capsys):
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["gpu-quality", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
+        code = program()
         out = capsys.readouterr()
-        return stopped.value.code, out.out, out.err
+        return code, out.out, out.err
 
     return run
 

@@ -55,6 +55,8 @@ COLUMNS: Final = {
 }
 """Where each accumulator lies in the row of a task."""
 WIDTH: Final = 108
+NO_BIN: Final = 4095
+"""K >> 14 is at most 3,968: this bin counts what pads a row."""
 
 
 _options: Any = {"nogil": True, "cache": True, "error_model": "numpy", "_nrt": False}
@@ -389,72 +391,138 @@ def perceived_row(data, at, n, squares, bins):
 
 
 @compiled
-def coarse_counts(data, frame, rect, counts, squares, bins):
-    """Histogram of K >> 14 over a rectangle, in two halves that take turns, four bins to a load."""
-    even, odd, low, one = counts[0], counts[1], np.uint64(65535), np.uint32(1)
-    words = bins.view(np.uint64)
-    for y in range(rect[1], rect[3]):
+def holds(block, ranges):
+    """Whether one of 64 bins lies in the first or second range (first and last bin of each)."""
+    low, high = np.uint16(ranges[0]), np.uint16(ranges[2])
+    low_width, high_width = np.uint16(ranges[1] - ranges[0]), np.uint16(ranges[3] - ranges[2])
+    hits = np.uint16(0)
+    for i in range(64):
+        hits = np.uint16(hits + np.uint16(np.uint16(block[i] - low) <= low_width))
+        hits = np.uint16(hits + np.uint16(np.uint16(block[i] - high) <= high_width))
+    return hits != 0
+
+
+@compiled
+def count_below(bins, limit):
+    """How many of at most 1,024 bins are smaller."""
+    total = np.uint16(0)
+    for i in range(len(bins)):
+        total = np.uint16(total + np.uint16(bins[i] < limit))
+    return np.int64(total)
+
+
+@compiled
+def coarse_counts(data, frame, rect, step, brackets, row, counts, below, blocks):
+    """Histogram of K >> 14 in two brackets, pixels below each, and the blocks of 64 pixels that reach into one.
+
+    Every `step`-th row counts. A block is tallied whole, so only bins inside the brackets are complete; the others are
+    passed over without a store (0.2 ns per pixel less). Returns how many blocks were noted: byte of the first pixel, length.
+    """
+    squares, bins = row
+    even, odd, low, one, noted = counts[0], counts[1], np.uint64(65535), np.uint32(1), 0
+    for y in range(rect[1] + step // 2, rect[3], step):
         for x0 in range(rect[0], rect[2], TILE):
-            n = min(TILE, rect[2] - x0)
-            perceived_row(data, frame[0] + 3 * (y * frame[2] + x0), n, squares, bins)
-            for i in range(n // 4):
-                word = words[i]
-                even[word & low] += one
-                odd[(word >> np.uint64(16)) & low] += one
-                even[(word >> np.uint64(32)) & low] += one
-                odd[word >> np.uint64(48)] += one
-            for i in range(n - n % 4, n):
-                even[bins[i]] += one
+            n, at = min(TILE, rect[2] - x0), frame[0] + 3 * (y * frame[2] + x0)
+            perceived_row(data, at, n, squares, bins)
+            bins[n : n + 64] = NO_BIN
+            below[0] += count_below(bins[:n], np.uint16(brackets[0]))
+            below[1] += count_below(bins[:n], np.uint16(brackets[2]))
+            for start in range(0, n, 64):
+                if not holds(bins[start : start + 64], brackets):
+                    continue
+                words = bins[start : start + 64].view(np.uint64)
+                for i in range(16):
+                    word = words[i]
+                    even[word & low] += one
+                    odd[(word >> np.uint64(16)) & low] += one
+                    even[(word >> np.uint64(32)) & low] += one
+                    odd[word >> np.uint64(48)] += one
+                blocks[noted, 0], blocks[noted, 1] = at + 3 * start, min(64, n - start)
+                noted += 1
+    return noted
 
 
 @compiled
-def locate(counts, rank):
-    """Bin that holds the pixel of this rank, its rank inside the bin, and the bin of the pixel that follows."""
-    below, found, inside = np.int64(0), -1, np.int64(0)
-    for i in range(counts.shape[1]):
-        here = np.int64(counts[0, i]) + np.int64(counts[1, i])
-        if found < 0 and rank < below + here:
-            found, inside = i, rank - below
-        if rank + 1 < below + here:
-            return found, inside, i
-        below += here
-    return found, inside, found
+def locate(counts, rank, first, last):
+    """Bin from first to last that holds the pixel of this rank, its rank inside the bin, and the bin of the pixel that follows.
+
+    The bin is -1 if it lies elsewhere, the bin that follows -1 if no more pixels are found.
+    """
+    reached, found, inside = np.int64(0), -1, np.int64(0)
+    if rank >= 0:
+        for i in range(first, last + 1):
+            here = np.int64(counts[0, i]) + np.int64(counts[1, i])
+            if found < 0 and rank < reached + here:
+                found, inside = i, rank - reached
+            if rank + 1 < reached + here:
+                return found, inside, i
+            reached += here
+    return found, inside, -1
 
 
 @compiled
-def fine_counts(data, frame, rect, targets, fine, squares, bins):
-    """Histograms of K & 16383 in the bins `targets`; blocks of 64 pixels that hold none of them are passed over.
+def guess(counts, n, brackets):
+    """Brackets of bins from the histogram of a sample: 3 % to 8 % of its n pixels, and all above 97 %."""
+    brackets[0], _, _ = locate(counts, n * 3 // 100, 0, NO_BIN - 1)
+    brackets[1], _, _ = locate(counts, n * 8 // 100, 0, NO_BIN - 1)
+    brackets[2], _, _ = locate(counts, n * 97 // 100, 0, NO_BIN - 1)
+    brackets[3] = NO_BIN - 1
+
+
+@compiled
+def anything(brackets):
+    """Brackets that hold all bins."""
+    brackets[0], brackets[1], brackets[2], brackets[3] = 0, NO_BIN - 1, 0, NO_BIN - 1
+
+
+@compiled
+def bracket(data, frame, rect, row, histograms):
+    """Choose the brackets of a rectangle from about 32 of its rows; a small one is counted whole."""
+    counts, _, _, _, brackets, below, blocks = histograms
+    width, height = rect[2] - rect[0], rect[3] - rect[1]
+    anything(brackets)
+    if height < 128 or width * height < 1 << 14:
+        return
+    step = height // 32
+    coarse_counts(data, frame, rect, step, brackets, row, counts, below, blocks)
+    guess(counts, width * len(range(rect[1] + step // 2, rect[3], step)), brackets)
+    counts[:] = 0
+    below[:] = 0
+
+
+@compiled
+def fine_counts(data, blocks, noted, targets, row, fine):
+    """Histograms of K & 16383 in the bins `targets`, from the noted blocks.
 
     No pixel lies between a target and the one that follows it, so two ranges stand for the four bins.
     """
-    low, high = np.uint16(targets[0]), np.uint16(targets[2])
-    low_width, high_width = np.uint16(targets[1] - targets[0]), np.uint16(targets[3] - targets[2])
-    for y in range(rect[1], rect[3]):
-        for x0 in range(rect[0], rect[2], TILE):
-            n = min(TILE, rect[2] - x0)
-            perceived_row(data, frame[0] + 3 * (y * frame[2] + x0), n, squares, bins)
-            bins[n : n + 64] = 65535
-            for start in range(0, n, 64):
-                block, hits = bins[start : start + 64], np.uint16(0)
-                for i in range(64):
-                    hits = np.uint16(hits + np.uint16(np.uint16(block[i] - low) <= low_width))
-                    hits = np.uint16(hits + np.uint16(np.uint16(block[i] - high) <= high_width))
-                if hits == 0:
-                    continue
-                for i in range(start, min(start + 64, n)):
-                    for k in range(4):
-                        if bins[i] == targets[k]:
-                            fine[k, squares[i] & np.int32(16383)] += np.uint32(1)
-                            break
+    squares, bins = row
+    for k in range(noted):
+        n = blocks[k, 1]
+        perceived_row(data, blocks[k, 0], n, squares, bins)
+        bins[n:64] = NO_BIN
+        if not holds(bins[:64], targets):
+            continue
+        for i in range(n):
+            for k in range(4):
+                if bins[i] == targets[k]:
+                    fine[k, squares[i] & np.int32(16383)] += np.uint32(1)
+                    break
 
 
 @compiled
-def aim(counts, n, targets, inside):
-    """Bins that hold the two ranks and the ones that follow them, and the four ranks inside their bins."""
+def aim(counts, below, n, brackets, targets, inside):
+    """Bins that hold the two ranks and the ones that follow them, and the four ranks inside them; false if a bracket misses."""
     for k in range(2):
-        bin_of, rank, following = locate(counts, (n - 1) * (5, 99)[k] // 100)
-        targets[2 * k], inside[2 * k] = bin_of, rank
-        targets[2 * k + 1], inside[2 * k + 1] = following, rank + 1 if following == bin_of else 0
+        rank = (n - 1) * (5, 99)[k] // 100
+        bin_of, within, following = locate(counts, rank - below[k], brackets[2 * k], brackets[2 * k + 1])
+        if following < 0 and rank + 1 >= n:
+            following = bin_of
+        if bin_of < 0 or following < 0:
+            return False
+        targets[2 * k], inside[2 * k] = bin_of, within
+        targets[2 * k + 1], inside[2 * k + 1] = following, within + 1 if following == bin_of else 0
+    return True
 
 
 @compiled
@@ -480,17 +548,23 @@ def value_of(counts, rank, bin_of):
 
 
 @compiled
-def perceived_tasks(data, frames, tasks, squares, bins, histograms, out):
+def perceived_tasks(data, frames, tasks, row, histograms, out):
     """Order statistics of K around the 5th and 99th percentile of the rectangle of each task; histograms end as zeros."""
-    counts, fine, targets, inside = histograms
+    counts, fine, targets, inside, brackets, below, blocks = histograms
     for t in range(len(tasks)):
         f, rect = tasks[t, 0], tasks[t, 1:5]
         frame = (frames[f, 0], frames[f, 1], frames[f, 2])
-        coarse_counts(data, frame, rect, counts, squares, bins)
-        aim(counts, (rect[2] - rect[0]) * (rect[3] - rect[1]), targets, inside)
-        fine_counts(data, frame, rect, targets, fine, squares, bins)
+        bracket(data, frame, rect, row, histograms)
+        while True:
+            noted = coarse_counts(data, frame, rect, 1, brackets, row, counts, below, blocks)
+            hit = aim(counts, below, (rect[2] - rect[0]) * (rect[3] - rect[1]), brackets, targets, inside)
+            counts[:] = 0
+            below[:] = 0
+            if hit:
+                break
+            anything(brackets)  # the sample misled: count all bins
+        fine_counts(data, blocks, noted, targets, row, fine)
         order_statistics(targets, inside, fine, out[t])
-        counts[:] = 0
         for k in range(4):
             if k == 0 or targets[k] != targets[k - 1]:
                 fine[k] = 0
@@ -616,7 +690,7 @@ def _perceived(data: NDArray[np.uint8], frames: NDArray[np.int64], regions: Regi
     rows, mine = np.zeros((len(small), 4), np.int64), tasks[small]
 
     def work(job: slice) -> None:
-        perceived_tasks(data, frames, mine[job], *_row_of_squares(), _histograms(), rows[job])
+        perceived_tasks(data, frames, mine[job], _row_of_squares(), _histograms(mine[job, 1:]), rows[job])
 
     spread(work, _jobs(mine))
     total[small] = rows
@@ -626,14 +700,17 @@ def _perceived(data: NDArray[np.uint8], frames: NDArray[np.int64], regions: Regi
     return total
 
 
-def _row_of_squares() -> list[NDArray[Any]]:
+def _row_of_squares() -> tuple[NDArray[Any], ...]:
     """K and K >> 14 of a row."""
-    return _arena(((TILE,), np.int32), ((TILE + 64,), np.uint16))
+    return tuple(_arena(((TILE,), np.int32), ((TILE + 64,), np.uint16)))
 
 
-def _histograms() -> tuple[NDArray[Any], ...]:
-    """Coarse counts, fine counts, bins aimed at, ranks inside them."""
-    return tuple(_arena(((2, 4096), np.uint32), ((4, 16384), np.uint32), ((4,), np.int64), ((4,), np.int64)))
+def _histograms(rect: NDArray[np.int64]) -> tuple[NDArray[Any], ...]:
+    """Coarse and fine counts, bins aimed at, ranks inside them, brackets, pixels below them, room for the blocks of any rectangle."""
+    blocks = int(((rect[:, 3] - rect[:, 1]) * ((rect[:, 2] - rect[:, 0]) // 64 + 1)).max(initial=0))
+    fours = [((4,), np.int64)] * 3
+    parts = _arena(((2, NO_BIN + 1), np.uint32), ((4, 16384), np.uint32), *fours, ((2,), np.int64))
+    return (*parts, np.empty((blocks, 2), np.int64))
 
 
 def _perceived_large(data: NDArray[np.uint8], frame: tuple[int, ...], rect: NDArray[np.int64], n: int) -> NDArray[np.int64]:
@@ -641,10 +718,22 @@ def _perceived_large(data: NDArray[np.uint8], frame: tuple[int, ...], rect: NDAr
     bands = np.tile(rect, (threads(), 1))
     cuts = np.linspace(rect[1], rect[3], threads() + 1).astype(np.int64)
     bands[:, 1], bands[:, 3] = cuts[:-1], cuts[1:]
-    coarse, fine, targets, inside = zip(*(_histograms() for _ in bands), strict=True)
-    spread(lambda i: coarse_counts(data, frame, bands[i], coarse[i], *_row_of_squares()), range(len(bands)))
-    aim(np.sum(coarse, axis=0, dtype=np.int64), n, targets[0], inside[0])
-    spread(lambda i: fine_counts(data, frame, bands[i], targets[0], fine[i], *_row_of_squares()), range(len(bands)))
+    parts, whole = [_histograms(band[None]) for band in bands], _histograms(rect[None])
+    coarse, fine, _, _, _, below, blocks = zip(*parts, strict=True)
+    targets, inside, brackets = whole[2:5]
+    bracket(data, frame, rect, _row_of_squares(), whole)
+    noted = [0] * len(bands)
+
+    def count(i: int) -> None:
+        coarse[i][:], below[i][:] = 0, 0
+        noted[i] = coarse_counts(data, frame, bands[i], 1, brackets, _row_of_squares(), coarse[i], below[i], blocks[i])
+
+    spread(count, range(len(bands)))
+    if not aim(np.sum(coarse, axis=0, dtype=np.int64), np.sum(below, axis=0), n, brackets, targets, inside):
+        anything(brackets)  # the sample misled: count all bins
+        spread(count, range(len(bands)))
+        aim(np.sum(coarse, axis=0, dtype=np.int64), np.sum(below, axis=0), n, brackets, targets, inside)
+    spread(lambda i: fine_counts(data, blocks[i], noted[i], targets, _row_of_squares(), fine[i]), range(len(bands)))
     out = np.empty(4, np.int64)
-    order_statistics(targets[0], inside[0], np.sum(fine, axis=0, dtype=np.int64), out)
+    order_statistics(targets, inside, np.sum(fine, axis=0, dtype=np.int64), out)
     return out
