@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from gpu_quality.errors import ConfigError, UsageError
 from gpu_quality.text import close
@@ -49,7 +49,7 @@ class Decode(_Model):
     """How files become pixels. `batch` and `threads` change no number; the rest is part of the question a store answers."""
 
     backend: Literal["auto"] = "auto"
-    threads: Literal["auto"] | int = "auto"
+    threads: Literal["auto"] | PositiveInt = "auto"
     batch: int = Field(32, ge=1, le=4096)
     batch_mb: int = Field(256, ge=1)
     max_megapixels: float = Field(64, gt=0)
@@ -68,8 +68,8 @@ class Engine(_Model):
     """Where the work runs. Nothing here changes a number."""
 
     kind: Literal["local", "inline"] = "local"
-    device: str = "auto"
-    shard: Literal["auto"] | int = "auto"
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    shard: Literal["auto"] | PositiveInt = "auto"
     stall_s: float = Field(120, gt=0)
     frame_timeout_s: float = Field(30, gt=0)
     restarts: int = Field(2, ge=0)
@@ -103,6 +103,8 @@ class RunConfig(_Model):
     @field_validator("metrics", mode="before")
     @classmethod
     def _list(cls, value: object) -> object:
+        if isinstance(value, list | tuple) and not value:
+            raise ValueError("there is nothing to compute; name metrics, or leave the key out for all of them")
         return tuple(value) if isinstance(value, list) else value
 
     def error_budget(self, listed: int) -> float:

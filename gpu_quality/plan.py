@@ -11,8 +11,8 @@ from gpu_quality.errors import PlanError, UnknownNameError
 from gpu_quality.registry import RESOURCES, ROOTS, Node
 from gpu_quality.text import close
 
-TABLE_ROOTS = frozenset({"sizes", "objects", "sequence", "position"})
-"""Roots a table step may ask for: facts of all frames or objects at once."""
+TABLE_ROOTS = frozenset({"sizes", "sequence", "position"})
+"""Roots a table step may ask for: facts of all frames at once."""
 PIXEL_ROOTS = frozenset({"pixels", "rgb", "facts"})
 """Roots for which image files are opened."""
 
@@ -166,15 +166,25 @@ def parse_wanted(entries: Iterable[str | Mapping[str, object]]) -> dict[str, Wan
     for entry in entries:
         options = {} if isinstance(entry, str) else {str(k): v for k, v in entry.items()}
         name = entry if isinstance(entry, str) else str(options.pop("name", ""))
-        column = str(options.pop("as", "")) or name
+        column = str(options.pop("as", None) or name)
         if name not in registry.metrics() and name.startswith("object_") and name.removeprefix("object_") in registry.metrics():
             name = name.removeprefix("object_")
             column = column.removeprefix("object_")
         found = Wanted(registry.find_metric(name).name, options)
+        if column != name and _has_meaning(column):
+            raise PlanError(f"`as: {column}` is a name with a meaning of its own", hint="choose a name nothing else has")
         if wanted.get(column, found) != found:
             raise PlanError(f"two metrics want the column {column!r}", hint="give one of them another name with `as:`")
         wanted[column] = found
     return wanted
+
+
+def _has_meaning(name: str) -> bool:
+    """Whether metrics that need `name` mean something else by it than a renamed column."""
+    try:
+        return bool(name in ROOTS | RESOURCES | TABLE_ROOTS or registry.find_need(name, "as:"))
+    except PlanError:
+        return False
 
 
 def default_metrics(*, pixels: bool, objects: bool) -> dict[str, Wanted]:
@@ -221,6 +231,13 @@ def _check_options(name: str, node: Node, options: Mapping[str, object]) -> None
                 f"{node.name} has no option {option!r} (asked for column {name!r})",
                 hint=close(option, node.options) or f"its options: {known}",
             )
+        default, value = node.options[option], options[option]
+        numbers = isinstance(default, int | float) and isinstance(value, int | float)
+        alike = isinstance(default, bool) == isinstance(value, bool) and (numbers or isinstance(value, type(default)))
+        if isinstance(default, bool | int | float | str) and not alike:
+            raise PlanError(
+                f"{node.name}: option {option!r} is {value!r} (column {name!r}), expected something like {default!r}"
+            )
 
 
 def _producer(steps: Mapping[str, Step], need: str) -> str:
@@ -252,16 +269,25 @@ def _table_names(steps: Mapping[str, Step], order: Iterable[str]) -> frozenset[s
 
 def _check_roots(steps: Mapping[str, Step], table: Collection[str], absent: Collection[str]) -> None:
     for name, step in steps.items():
+        if step.node.per == "classification" or (name in table and step.node.per != "frame"):
+            raise PlanError(f"{name} gives values per {step.node.per} over={step.node.over!r}, which nothing runs yet")
         for need in step.needs:
             if need in absent:
                 what = {"objects": "labels or predictions (--labels, --predictions)"}.get(need, f"{need} (an image source)")
                 raise PlanError(f"{name} needs {what}, which this input does not have")
+            if name in table and _is_of_objects(steps, need):
+                raise PlanError(f"{name} runs on stored columns of frames and cannot see {need!r}, which is about objects")
             if name in table and need in ROOTS and need not in TABLE_ROOTS:
                 raise PlanError(
                     f"{name} runs on stored columns and cannot see {need!r}", hint="move that part to an over='batch' metric"
                 )
             if name not in table and need in TABLE_ROOTS - ROOTS:
                 raise PlanError(f"{name} sees one batch; {need!r} exists only for over='sequence' or 'dataset'")
+
+
+def _is_of_objects(steps: Mapping[str, Step], need: str) -> bool:
+    """Whether a need lies in no column of the frame table."""
+    return need not in ROOTS | RESOURCES | TABLE_ROOTS and steps[_producer(steps, need)].node.per == "object"
 
 
 def _fingerprint(step: Step, steps: Mapping[str, Step], prints: Mapping[str, str], given: Mapping[str, object]) -> str:

@@ -4,8 +4,8 @@ Axes: ``b`` frames of a batch, ``o`` objects, ``r`` regions (the frames of the b
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Final, TypeVar
 
 import torch
 from jaxtyping import Bool, Float64, Int8, Int32, Int64, UInt8
@@ -14,6 +14,18 @@ from torch import Tensor
 KINDS: Final = ("box", "rotated_box", "polygon", "mask", "polyline", "point", "keypoints")
 """Shapes an object can have; the first four cover an area. `Shapes.kind` holds indices into this list."""
 AREAL: Final = 4
+
+
+_Struct = TypeVar("_Struct")
+
+
+def moved(value: _Struct, device: str | torch.device) -> _Struct:
+    """A tensor, or a struct of tensors, on another device; what is there already, and what is no tensor, stays as it is."""
+    if isinstance(value, Tensor):
+        return value.to(device)  # type: ignore[return-value]
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    return type(value)(*(moved(getattr(value, part.name), device) for part in fields(value)))
 
 
 def _gather(offset: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

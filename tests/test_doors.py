@@ -22,7 +22,7 @@ DOORS = {
     "torchvision": ("functional/boxes.py", "cli/doctor.py"),
     "orjson": ("data/formats/*.py",),
 }
-ALLOWED_BELOW = {"torch", "torchvision", "numpy", "numba", "jaxtyping", "triton", "gpu_quality"}
+ALLOWED_BELOW = {"torch", "torchvision", "numpy", "numba", "llvmlite", "jaxtyping", "triton", "gpu_quality"}
 
 
 def imports(path: Path) -> set[str]:

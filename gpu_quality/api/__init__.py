@@ -45,7 +45,7 @@ def configure(
     if predictions is not None:
         values["source"]["predictions"] = {name: _annotations(path) for name, path in predictions.items()}
     if metrics is not None:
-        values["metrics"] = list(metrics)
+        values["metrics"] = metrics if metrics == "default" else [metrics] if isinstance(metrics, str) else list(metrics)
     if out is not None:
         values["out"] = str(out)
     return RunConfig.of(_merged(values, settings or {}), where="the run's settings")

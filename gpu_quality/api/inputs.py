@@ -44,6 +44,10 @@ def list_dataset(dataset: Any, builder: Builder) -> None:
     """Frames of a torch data set of images: item `i` is frame ``00000042``."""
     if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
         raise UsageError(f"{type(dataset).__name__} is no map-style data set: it needs __len__ and __getitem__")
+    if isinstance(dataset, list | tuple) and dataset and isinstance(dataset[0], str | bytes | Path):
+        raise UsageError(
+            "run takes no list of paths", hint="name a text file with one path a line, or use score for a few images"
+        )
     count = len(dataset)
     builder.add_frames(
         [f"{i:08d}" for i in range(count)], uris=[f"dataset:{i}" for i in range(count)], position=list(range(count))

@@ -6,7 +6,7 @@ from typing import Any
 
 from gpu_quality import registry
 from gpu_quality.engine.columns import column_names
-from gpu_quality.errors import IncompatibleError
+from gpu_quality.errors import IncompatibleError, PlanError
 from gpu_quality.plan import Plan
 from gpu_quality.store.store import Store
 
@@ -28,11 +28,22 @@ def pending_layers(plan: Plan, store: Store, origins: tuple[str, ...], *, replac
     """
     held = _held(store)
     for name, column in plan.columns.items():
+        for per, stored in _stored(plan, name, origins):
+            _check_free(store, per, stored, column.metric)
         if name in held and held[name]["fingerprint"] != column.fingerprint:
             if not replace:
                 raise _other_meaning(name, held[name], column.options, store)
             store.retire(str(held[name]["layer"]))
             held = _held(store)
+    foreign = _foreign(plan, store)
+    if foreign and not replace:
+        raise IncompatibleError(
+            f"{store.path} has unfinished columns that this run does not ask for: {', '.join(foreign[:5])}",
+            hint="run the earlier command again to finish them, or start over with --replace",
+        )
+    for spoiled in {str(held[name]["layer"]) for name in foreign}:
+        store.retire(spoiled)
+    held = _held(store)
     missing = [name for name in plan.columns if name not in held]
     for table in (False, True):
         names = sorted(name for name in missing if plan.columns[name].table is table)
@@ -43,17 +54,25 @@ def pending_layers(plan: Plan, store: Store, origins: tuple[str, ...], *, replac
         columns = tuple(layer.meta["wanted"])
         if layer.complete or not set(columns) & set(plan.columns):
             continue
-        foreign = sorted(set(columns) - set(plan.columns))
-        if foreign:
-            if not replace:
-                raise IncompatibleError(
-                    f"{store.path} has unfinished columns that this run does not ask for: {', '.join(foreign[:5])}",
-                    hint="run the earlier command again to finish them, or start over with --replace",
-                )
-            store.retire(layer.name)
-            return pending_layers(plan, store, origins, replace=replace)
         unfinished.append(Pending(layer.name, columns, layer.meta["kind"] == "table"))
     return sorted(unfinished, key=lambda p: p.table)
+
+
+def _foreign(plan: Plan, store: Store) -> list[str]:
+    """Columns this plan cannot compute of unfinished layers that hold some it asks for."""
+    unfinished = [set(layer.meta["wanted"]) for layer in store.layers() if not layer.complete]
+    return sorted(name for names in unfinished if names & set(plan.columns) for name in names - set(plan.columns))
+
+
+def _stored(plan: Plan, name: str, origins: Sequence[str]) -> list[tuple[str, str]]:
+    step = next(step for step in (*plan.stream, *plan.table) if step.name == name)
+    return column_names(name, step.node.per, origins, by_origin=step.by_origin)
+
+
+def _check_free(store: Store, per: str, column: str, metric: str) -> None:
+    """Refuse a column that would hide one of the input; `width` and `height` of the pixels are meant to."""
+    if column in ("row", "file_hash", *store.input.columns(f"{per}s")) and column not in ("width", "height"):
+        raise PlanError(f"{metric} cannot be stored as {column!r}: every store has a column of that name", hint="use `as:`")
 
 
 def _held(store: Store) -> dict[str, dict[str, Any]]:

@@ -48,12 +48,13 @@ def run_config(
     if config.out is None:
         raise UsageError("there is no place for the results", hint="name a folder with --out, or `out:` in the config")
     out = Path(config.out)
+    _devices(config)  # a device this machine lacks is told before anything is written
     with writer_lock(out):
         store, root = _open_or_create(config, out, progress, dataset)
         wanted = build_plan(config, store.identity)
         origins = tuple(store.identity["origins"]) if store.identity["objects"] else ()
         if retry_errors:
-            changes.drop_failed_shards(store, progress.say)
+            changes.drop_failed_shards(store, wanted.columns, progress.say)
         pending = pending_layers(wanted, store, origins, replace=replace)
         _reject_dataset_mixup(store, root, dataset)
         job = _job(config, store, root, dataset)
@@ -158,12 +159,21 @@ def _job(config: RunConfig, store: Store, root: Path | None, dataset: Any) -> Jo
 
 
 def _devices(config: RunConfig) -> list[str]:
-    """One worker per device: every CUDA device with ``auto``, else the CPU. Counting opens no CUDA context."""
-    if config.engine.device != "auto":
-        return [config.engine.device]
+    """One worker per device: every CUDA device with ``auto``, else the CPU; counting opens no CUDA context.
+
+    Raises `UsageError` for a device that is not there.
+    """
+    if config.engine.device == "cpu":
+        return ["cpu"]
     import torch
 
-    return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]
+    found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    asked = config.engine.device
+    if asked == "auto":
+        return found or ["cpu"]
+    if not found or asked not in ("cuda", *found):
+        raise UsageError(f"there is no device {asked!r}", hint=f"this machine has {', '.join(['cpu', *found])}")
+    return [asked]
 
 
 def _stream(config: RunConfig, store: Store, wanted: plan.Plan, layer: Pending, job: Job, progress: Progress) -> None:
@@ -172,10 +182,9 @@ def _stream(config: RunConfig, store: Store, wanted: plan.Plan, layer: Pending, 
     shards, done = store.shards(), store.done(layer.name)
     missing = [shard for shard in shards if shard.name not in done]
     listed = sum(len(shard.rows) for shard in shards)
-    failed = len(changes.failed_frames(store))
+    failed, cells = changes.failed_before(store, layer.name)
     devices = _devices(config)
     progress.begin(listed, sum(len(shard.rows) for shard in shards if shard.name in done), "frames")
-    cells: dict[str, int] = {}
     try:
         for receipt in _engine(config, job, missing, progress, devices):
             store.log(f"receipts-{layer.name}.jsonl", json.dumps(_logged(receipt)) + "\n")
@@ -214,7 +223,7 @@ def _check_budget(config: RunConfig, listed: int, failed: int, cells: Mapping[st
     for metric, count in cells.items():
         if count > budget:
             raise ErrorBudgetError(
-                f"metric {metric} failed {count:,} times on {listed:,} frames, more than --max-errors {config.max_errors}",
+                f"metric {metric} failed on {count:,} of {listed:,} frames, more than --max-errors {config.max_errors}",
                 hint=see,
             )
 
@@ -248,6 +257,7 @@ def _table(store: Store, wanted: plan.Plan, layer: Pending, config: RunConfig, p
             "shard": ["all"] * len(errors),
         }
     store.commit(layer.name, "all", tables)
+    _check_budget(config, len(frames), 0, changes.failed_before(store, layer.name)[1], store)
     store.finish(layer.name)
 
 

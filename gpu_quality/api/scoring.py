@@ -38,11 +38,22 @@ def score(
     """
     if isinstance(images, str | bytes | Path):
         raise UsageError("score takes a list of images", hint=f"write score([{str(images)!r}]), or use run for a whole folder")
+    if hasattr(images, "shape") or hasattr(images, "getbands"):
+        raise UsageError(
+            "score takes a list of images, not one image", hint="write score([image]); a stack is score(list(stack))"
+        )
+    images = list(images)
     registry.load_built_in()
     for path in plugins:
         registry.load_plugin(Path(path))
-    wanted = plan.parse_wanted(metrics) if metrics is not None else plan.default_metrics(pixels=True, objects=False)
+    wanted = (
+        plan.parse_wanted([metrics] if isinstance(metrics, str) else metrics)
+        if metrics is not None
+        else plan.default_metrics(pixels=True, objects=False)
+    )
     built = plan.Plan.build(wanted, given={"decode": {}, "seed": seed, "classes": ()}, absent={"objects"})
+    if not images:
+        return pd.DataFrame(columns=list(wanted), index=pd.Index([], name="frame"), dtype=np.float64)
     resources: dict[str, object] = {"seed": seed, "classes": ()}
     stream = Stream(built, {k: v for k, v in resources.items() if k in built.resources}, ())
     settings = LoaderSettings(decode=DecodeSettings())

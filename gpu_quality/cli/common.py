@@ -1,6 +1,7 @@
 """What every verb shares: flags, consoles, JSON on stdout, errors that tell the whole story."""
 
 import json
+import math
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -50,13 +51,13 @@ def records(frame: Any) -> list[dict[str, Any]]:
 
 
 def _finite(value: Any) -> Any:
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and value not in (value, float("inf"), float("-inf")) else _no_infinity(value)
-
-
-def _no_infinity(value: Any) -> Any:
-    return None if isinstance(value, float) and abs(value) == float("inf") else value
+    if hasattr(value, "tolist"):  # NumPy scalars, and arrays in cells such as polygons
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def show_error(error: GpuQualityError, *, as_json: bool, debug: bool) -> None:

@@ -98,6 +98,9 @@ def _white() -> Any:
 
 
 def _cuda() -> list[str]:
-    import torch
+    try:
+        import torch
+    except Exception:
+        return []  # `_torch_pair` has told why
 
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

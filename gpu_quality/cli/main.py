@@ -15,7 +15,7 @@ import typer
 from gpu_quality import __version__
 from gpu_quality.cli import doctor, metric, run, stores
 from gpu_quality.cli.common import show_error
-from gpu_quality.errors import GpuQualityError
+from gpu_quality.errors import GpuQualityError, UsageError
 
 app = typer.Typer(
     name="gpu-quality",
@@ -96,7 +96,7 @@ def program() -> int:
         os._exit(0)
     except Exception as error:
         if _is_usage(error):
-            code = _show_usage(error)
+            code = _show_usage(error, as_json=as_json)
         else:
             told = GpuQualityError(
                 f"this is a bug: {type(error).__name__}: {error}", hint="run again with --debug and report it"
@@ -114,8 +114,8 @@ def _is_usage(error: Exception) -> bool:
     return hasattr(error, "exit_code") and hasattr(error, "format_message")
 
 
-def _show_usage(error: Exception) -> int:
+def _show_usage(error: Exception, *, as_json: bool) -> int:
     """A wrong flag or argument, told in one line."""
-    message = error.format_message()  # type: ignore[attr-defined]
-    sys.stderr.write(f"gpu-quality: error [USAGE]: {message}\n  next: gpu-quality --help\n")
-    return 2
+    told = UsageError(error.format_message(), hint="gpu-quality --help")  # type: ignore[attr-defined]
+    show_error(told, as_json=as_json, debug=False)
+    return told.exit_code

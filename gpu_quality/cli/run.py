@@ -1,12 +1,13 @@
 """The verbs that compute: run and explain."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gpu_quality.cli.common import JsonFlag, Plugins, QuietFlag, clean, print_json, stderr, stdout
 from gpu_quality.cli.progress import TerminalProgress
-from gpu_quality.config import parse_predictions
+from gpu_quality.config import RunConfig, parse_predictions
 from gpu_quality.errors import UsageError
 
 Metrics = Annotated[str | None, typer.Option("--metrics", help="Names with commas; without it, everything the input allows.")]
@@ -54,11 +55,11 @@ def run(
     given = {"path": labels, "format": labels_format} if labels_format and labels else labels
     progress = TerminalProgress(stderr(), quiet=quiet or json)
     store = api.run(
-        config or source,
+        source if config is None else RunConfig.load(Path(config)),
         out=out,
         labels=given,
         predictions=parse_predictions(tuple(predictions)) if predictions else None,
-        metrics=[name.strip() for name in metrics.split(",") if name.strip()] if metrics else None,
+        metrics=_names(metrics),
         settings=settings,
         plugins=plugin or (),
         progress=progress,
@@ -73,6 +74,11 @@ def run(
         stderr().print(_last_line(status), markup=False)
     if failures and not errors_ok:
         raise typer.Exit(3)
+
+
+def _names(metrics: str | None) -> list[str] | None:
+    """The names in --metrics."""
+    return None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
 
 
 def _last_line(status: dict[str, Any]) -> str:
@@ -102,7 +108,7 @@ def explain(
         source,
         labels=labels,
         predictions=parse_predictions(tuple(predictions)) if predictions else None,
-        metrics=[name.strip() for name in metrics.split(",")] if metrics else None,
+        metrics=_names(metrics),
         plugins=plugin or (),
     )
     if json:

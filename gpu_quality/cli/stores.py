@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gpu_quality.cli.common import JsonFlag, Out, QuietFlag, clean, print_json, records, stderr, stdout
+from gpu_quality.cli.common import JsonFlag, Out, QuietFlag, clean, print_json, records, show_error, stderr, stdout
 from gpu_quality.errors import CorruptError, UsageError
 
 Table = Annotated[str, typer.Option("--table", help="frames, objects, errors or nulls.")]
@@ -179,10 +179,14 @@ def verify(
         print_json({"ok": not found, "files": verdict.files, "findings": found})
     if found:
         first = found[0]
-        raise CorruptError(
+        damage = CorruptError(
             f"{store.path}: {len(found)} of {verdict.files} files are not as written, first {first['file']} ({first['kind']})",
             hint=f"gpu-quality repair {store.path}, then the run command again",
         )
+        if not json:
+            raise damage
+        show_error(damage, as_json=False, debug=False)  # stdout holds one object, the findings
+        raise typer.Exit(damage.exit_code)
     if not json:
         stdout().print(f"{clean(store.path)}: {verdict.files} files are as they were written", markup=False)
 

@@ -1,6 +1,6 @@
 """Collect the rows of a shard, batch after batch, and lay them out as the tables that are committed."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -37,7 +37,8 @@ class ShardColumns:
         self._frame, self._object = _layout(plan, origins, len(frames), 0 if objects is None else len(objects))
         self._errors: list[dict[str, object]] = []
         self._nulls: list[tuple[str, str | None, str, str]] = []
-        self._cells: Counter[str] = Counter()
+        self._cells: defaultdict[str, set[int]] = defaultdict(set)
+        self._names = frames["frame"].astype(str).tolist()
 
     def fail(self, failure: Failure) -> None:
         """Record a frame that could not be scored."""
@@ -64,7 +65,7 @@ class ShardColumns:
 
     def cell_errors(self) -> dict[str, int]:
         """How many frames lost a cell of each metric to an error."""
-        return dict(self._cells)
+        return {metric: len(rows) for metric, rows in self._cells.items()}
 
     def tables(self) -> dict[str, Columns]:
         """The tables to commit; objects, errors and nulls only where there are any."""
@@ -94,23 +95,23 @@ class ShardColumns:
         """Say why a cell is null where the metric's definition leaves it undefined."""
         for index in (cells.null > 0).nonzero().flatten().tolist():
             row = int(place[index])
-            frame, object_id = self._ids(row) if of_object else (str(self.frames["frame"].iloc[row]), None)
+            frame, object_id = self._ids(row) if of_object else (self._names[row], None)
             self._nulls.append((frame, object_id, name, NULL_REASONS[int(cells.null[index]) - 1]))
 
     def _ids(self, row: int) -> tuple[str, str]:
         assert self.objects is not None  # noqa: S101 - only called for rows of the object table
-        return str(self.frames["frame"].iloc[int(self.objects.frame[row])]), self.objects.ids[row]
+        return self._names[int(self.objects.frame[row])], self.objects.ids[row]
 
     def _cell_error(self, error: CellError, rows: Sequence[int], members: Tensor) -> None:
         object_id = None if error.object is None or self.objects is None else self.objects.ids[int(members[error.object])]
         self._error(rows[error.frame], object_id, "score", error.reason, error.detail, error.exc_type)
         self._errors[-1]["metric"] = error.metric
-        self._cells[error.metric] += 1
+        self._cells[error.metric].add(rows[error.frame])
 
     def _error(self, row: int, object_id: str | None, stage: str, reason: str, detail: str, exc_type: str) -> None:
         self._errors.append(
             {
-                "frame": str(self.frames["frame"].iloc[row]),
+                "frame": self._names[row],
                 "object": object_id,
                 "uri": str(self.frames["uri"].iloc[row]),
                 "stage": stage,

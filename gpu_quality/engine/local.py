@@ -4,6 +4,7 @@ A child that dies or stalls loses nothing that was committed. Its shard is then 
 the frames that kill or hang the process become error rows and every other frame is scored.
 """
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -53,7 +54,8 @@ def run_local(
                 if child.shard is None and queue:
                     child.shard = queue.pop(0)
                     child.heard = time.monotonic()
-                    child.pipe.send((child.shard, culprits.get(child.shard.name, {})))
+                    with contextlib.suppress(BrokenPipeError):  # it died while idle: listening finds that out
+                        child.pipe.send((child.shard, culprits.get(child.shard.name, {})))
             for child in [c for c in children if c.shard is None]:
                 _stop(child)
                 children.remove(child)

@@ -112,16 +112,14 @@ class Stream:
 
     def _guarded(self, step: Step, env: Mapping[str, Any], work: Work, indices: Tensor | None) -> Any:
         """Call a step; an exception becomes a value that says so."""
-        arguments = []
-        for need in step.needs:
-            value = env[need]
-            if isinstance(value, _Failed):
-                return value
-            arguments.append(self._cut(value, need, step, work, indices))
+        failed = next((env[need] for need in step.needs if isinstance(env[need], _Failed)), None)
+        if failed is not None:
+            return failed
         keywords = {} if isinstance(step.node.function, type) else dict(step.options)
         if step.node.gives:
             keywords["wanted"] = step.wanted
         try:
+            arguments = [self._cut(env[need], need, step, work, indices) for need in step.needs]
             return self._calls[step.name](*arguments, **keywords)
         except GpuQualityError as error:
             return _Failed(str(error), type(error).__name__)
@@ -137,7 +135,7 @@ class Stream:
         place = torch.full((0 if work.objects is None else len(work.objects),), -1, dtype=torch.int64)
         place[work.picked] = torch.arange(len(work.picked))
         chosen = place if indices is None else place[indices]
-        return _map_rows(_plain(value), lambda t: t[work.frames :][chosen])
+        return _map_rows(_plain(value), lambda t: _picked(t[work.frames :], chosen))
 
     def _stacked(self, step: Step, env: dict[str, Any], work: Work) -> Any:
         """Run a step once per stack of equal-sized frames; a metric's results are put back in batch order."""
@@ -146,6 +144,7 @@ class Stream:
         pixels = work.roots["pixels"]
         assert isinstance(pixels, Pixels)  # noqa: S101 - `rgb` is cut from `pixels`, so the worker gives both
         result: Tensor | None = None
+        missing, reason = torch.zeros(work.frames, dtype=torch.bool), ""
         for where, stack in pixels.stacks():
             inner = {**env, "rgb": stack}
             for need in step.needs:
@@ -153,13 +152,14 @@ class Stream:
             value = self._guarded(step, inner, work, None)
             if isinstance(value, _Failed):
                 return value
-            value = _plain(value)
+            if isinstance(value, Masked) and not _problem(step, value, len(where))[0]:
+                missing[where], reason, value = value.missing.cpu(), value.reason, value.value
             if not isinstance(value, Tensor) or value.shape != (len(where),):
                 return value
             if result is None:
                 result = torch.empty(work.frames, dtype=value.dtype)
-            result[where] = value.cpu()
-        return result
+            result[where] = value.detach().cpu()
+        return Masked(result, missing, reason) if reason and result is not None else result
 
     def _resolve(self, need: str, inner: dict[str, Any], work: Work) -> None:
         """Compute a stacked feature for the stack at hand, and what it needs before it."""
@@ -202,13 +202,13 @@ class Stream:
     ) -> Cells:
         """Check a result against the metric's declaration; what does not fit becomes null with an error."""
         null = torch.zeros(expected, dtype=torch.int8)
-        if isinstance(value, Masked):
+        problem, exc_type = _problem(step, value, expected)
+        if isinstance(value, Masked) and not problem:
             null[value.missing.cpu()] = 1 + NULL_REASONS.index(value.reason)
             value = value.value
         regions = work.roots.get("regions")
         if step.node.per == "region" and isinstance(regions, Regions):
             null = torch.where(regions.null.cpu() > 0, regions.null.cpu(), null)
-        problem, exc_type = _problem(step, value, expected)
         if problem:
             null = torch.where(null == 0, torch.full_like(null, -1), null)
             for row in (null == -1).nonzero().flatten().tolist():
@@ -270,6 +270,14 @@ def _map_rows(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return type(value)(*(change(getattr(value, part.name)) for part in dataclasses.fields(value)))
 
 
+def _picked(values: Tensor, chosen: Tensor) -> Tensor:
+    """Rows of `values`; where `chosen` is -1 (an object that is no region) NaN or 0."""
+    result = values.new_full((len(chosen), *values.shape[1:]), torch.nan if values.is_floating_point() else 0)
+    inside = chosen >= 0
+    result[inside] = values[chosen[inside]]
+    return result
+
+
 def _select(objects: Objects | None, rows: Tensor) -> Objects | None:
     """The given rows of an objects struct."""
     if objects is None or len(rows) == len(objects):
@@ -293,6 +301,11 @@ def _empty(rows: int, dtype: torch.dtype) -> Cells:
 def _problem(step: Step, value: Any, expected: int) -> tuple[str, str]:
     """What is wrong with a result, in words that name the metric, what was found and the remedy; "" when nothing is."""
     if isinstance(value, Masked):
+        if value.reason not in NULL_REASONS:
+            return f"{step.node.name} gives the reason {value.reason!r}; there are {', '.join(NULL_REASONS)}", "MetricError"
+        if value.missing.dtype != torch.bool or value.missing.shape != value.value.shape:
+            unlike = f"{value.missing.dtype} {tuple(value.missing.shape)} beside values {tuple(value.value.shape)}"
+            return f"{step.node.name} returned Masked.missing of {unlike}, expected bool of the same shape", "MetricError"
         value = value.value
     if isinstance(value, _Failed):
         return value.detail, value.exc_type

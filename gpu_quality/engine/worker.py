@@ -20,7 +20,7 @@ from gpu_quality.errors import FrameError
 from gpu_quality.geometry.regions import regions_of
 from gpu_quality.plan import Plan
 from gpu_quality.store.store import Store
-from gpu_quality.types import Facts, Frame, Objects, Pixels, Shard, Sizes
+from gpu_quality.types import Facts, Frame, Objects, Pixels, Shard, Sizes, moved
 
 BLIND_BATCH = 4096
 """Frames per batch when no image is opened."""
@@ -174,9 +174,7 @@ class Worker:
                 picked = torch.isin(objects.origin, torch.tensor(origins, dtype=torch.int8)).nonzero().flatten()
             roots["regions"] = regions_of(objects.select(picked) if objects is not None else None, sizes)
         if self.job.device != "cpu":
-            roots |= {
-                name: _moved(roots[name], self.job.device) for name in ("pixels", "regions") if roots.get(name) is not None
-            }
+            roots["pixels"] = moved(pixels, self.job.device)
 
         def alone(frame: int) -> Work:
             cut = slice(frame, frame + 1)
@@ -236,12 +234,3 @@ def _frame(frames: pd.DataFrame, row: int) -> Frame:
         int(frames["position"].iloc[row]),
         None if pd.isna(seconds) else float(seconds),
     )
-
-
-def _moved(value: Any, device: str) -> Any:
-    """A struct of tensors on another device."""
-    if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
-    if value is None or not hasattr(value, "__dataclass_fields__"):
-        return value
-    return type(value)(*(_moved(getattr(value, name), device) for name in value.__dataclass_fields__))

@@ -9,17 +9,18 @@ from torch import Tensor
 from gpu_quality.functional import color
 from gpu_quality.kernels import pixels as kernel
 from gpu_quality.registry import feature
-from gpu_quality.types import ChannelTones, Pixels, Regions
+from gpu_quality.types import ChannelTones, Pixels, Regions, moved
 
 
 @feature(per="region", gives=(*kernel.GROUPS, "rect_tones"))
 def pixel_statistics(pixels: Pixels, regions: Regions, *, wanted: frozenset[str]) -> dict[str, Any]:
     """Sums, histograms and counts of every region, by group; `rect_tones` are the channel tones of bounding rectangles."""
+    regions = moved(regions, pixels.data.device)
     groups = (wanted - {"rect_tones"}) | ({"channel_tones"} if "rect_tones" in wanted else frozenset())
     statistics: dict[str, Any] = dict(kernel.pixel_statistics(pixels, regions, groups))
     if "rect_tones" in wanted:
         statistics["rect_tones"] = _rect_tones(statistics["channel_tones"], pixels, regions)
-    return statistics
+    return {name: moved(group, "cpu") for name, group in statistics.items()}
 
 
 def _rect_tones(tones: ChannelTones, pixels: Pixels, regions: Regions) -> ChannelTones:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gpu_quality.kernels import thumbnails as kernel
 from gpu_quality.registry import feature
-from gpu_quality.types import Pixels, Regions
+from gpu_quality.types import Pixels, Regions, moved
 
 _KERNEL_NAMES: Final = {
     "square_thumbnail": "square",
@@ -20,8 +20,8 @@ _KERNEL_NAMES: Final = {
 @feature(per="region", gives=tuple(_KERNEL_NAMES))
 def thumbnails(pixels: Pixels, regions: Regions, *, wanted: frozenset[str]) -> dict[str, Any]:
     """Luma thumbnails of every frame (32 x 32, 9 x 8, 8 x 9), and the edge sums of a 64-pixel thumbnail of every region."""
-    made = kernel.thumbnails(pixels, regions, {_KERNEL_NAMES[name] for name in wanted})
-    return {name: made[_KERNEL_NAMES[name]] for name in wanted}
+    made = kernel.thumbnails(pixels, moved(regions, pixels.data.device), {_KERNEL_NAMES[name] for name in wanted})
+    return {name: moved(made[_KERNEL_NAMES[name]], "cpu") for name in wanted}
 
 
 @feature()

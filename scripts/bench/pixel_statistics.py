@@ -12,10 +12,17 @@ import torch
 
 from gpu_quality.kernels.pixels import GROUPS, cpu
 from gpu_quality.kernels.threads import set_threads
+from gpu_quality.kernels.thumbnails import cpu as resampling
+from gpu_quality.kernels.thumbnails.result import WANTED
 from gpu_quality.types import Pixels, Regions
 
-CASES = {"moments+tones+edges": ("moments", "tones", "edges"), "all groups": GROUPS}
-TO_REACH = {"moments+tones+edges": 0.8, "all groups": 0.4}
+PEERS = "Encord Active + nine issues"
+CASES = {
+    "moments+tones+edges": ("moments", "tones", "edges"),
+    PEERS: ("moments", "channel_edges", "hues", "channel_tones", "perceived", "content"),
+    "all groups": GROUPS,
+}
+TO_REACH = {"moments+tones+edges": 0.8, PEERS: 0.4, "all groups": 0.4}
 
 
 def frames_of(count: int, height: int, width: int) -> np.ndarray:
@@ -111,8 +118,13 @@ def measure(size: tuple[int, int], count: int, repeats: int) -> list[dict[str, o
             parties |= {"opencv": lambda: opencv_loop(images), "torch_eager": lambda: torch_eager(tensor)}
         seconds = best(list(parties.values()), repeats)
         rows += [row_of(case, who, area / s / 1e9, limit, seconds[0] / s) for who, s in zip(parties, seconds, strict=True)]
-    seconds = best([lambda group=group: cpu.pixel_statistics(pixels, regions, [group]) for group in GROUPS], repeats)
-    return rows + [row_of(group, "gpu_quality", area / s / 1e9, limit, 1.0) for group, s in zip(GROUPS, seconds, strict=True)]
+    parts: dict[str, Callable[[], object]] = {
+        group: lambda group=group: cpu.pixel_statistics(pixels, regions, [group]) for group in GROUPS
+    }
+    parts |= {f"thumbnails {name}": lambda name=name: resampling.thumbnails(pixels, regions, [name]) for name in WANTED}
+    parts["thumbnails all"] = lambda: resampling.thumbnails(pixels, regions, WANTED)
+    seconds = best(list(parts.values()), repeats)
+    return rows + [row_of(part, "gpu_quality", area / s / 1e9, limit, 1.0) for part, s in zip(parts, seconds, strict=True)]
 
 
 def row_of(case: str, who: str, value: float, limit: float, ratio: float) -> dict[str, object]:
@@ -140,7 +152,7 @@ def main() -> None:
     rows = measure(tuple(options.size), options.frames, options.repeats)
     for row in rows:
         share = f"of limit {row['of_limit']}  of ours {row['to_ours']}"
-        line = f"{row['case']:22s} {row['who']:12s} {row['value']:8.4f} GP/s  {share}"
+        line = f"{row['case']:27s} {row['who']:12s} {row['value']:8.4f} GP/s  {share}"
         reached = "" if row["reached"] is None else f"  to reach {row['to_reach']}: {row['reached']}"
         print(json.dumps(row) if options.json else line + reached)
 

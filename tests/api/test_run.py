@@ -190,7 +190,7 @@ def test_a_metric_that_always_fails_ends_the_run_by_its_name(tmp_path):
     write_photos(tmp_path / "in", 6)
     plugin = tmp_path / "plugin.py"
     plugin.write_text(PLUGIN.replace("{action}", "pass").replace("value = torch.ones", "value = nothing = torch.nope"))
-    with pytest.raises(errors.ErrorBudgetError, match="metric trouble failed 6 times"):
+    with pytest.raises(errors.ErrorBudgetError, match="metric trouble failed on 6 of 6 frames"):
         run(tmp_path / "in", tmp_path / "out", metrics=["trouble"], plugins=[plugin])
 
 

@@ -176,3 +176,29 @@ def test_every_command_has_help_with_an_example(call):
         code, out, _ = call(command.callback.__name__, "--help")
         assert code == 0
         assert "Example: gpu-quality" in out, command.callback.__name__
+
+
+def test_a_wrong_flag_is_told_as_json_too(call):
+    code, out, err = call("run", "photos", "--threads", "none", "--json")
+    assert code == 2
+    assert json.loads(out)["error"]["code"] == "USAGE"
+    assert "Traceback" not in err
+
+
+def test_a_config_of_any_name_is_read_as_a_config(call, tmp_path):
+    write_photos(tmp_path / "in", 2)
+    (tmp_path / "run.conf").write_text("engine: {kind: inline, shard: 0}\n")
+    code, _, err = call("run", tmp_path / "in", "-c", tmp_path / "run.conf", "--out", tmp_path / "out")
+    assert code == 2
+    assert "engine.shard" in err
+
+
+def test_records_hold_arrays_and_no_infinity():
+    import numpy as np
+    import pandas as pd
+
+    from gpu_quality.cli.common import records
+
+    cells = [[np.array([1.0, np.inf])], {"counts": np.float64("nan")}, np.float64("inf"), np.int64(3), None]
+    frame = pd.DataFrame({"cell": pd.Series(cells, dtype=object)})
+    assert [row["cell"] for row in records(frame)] == [[[1.0, None]], {"counts": None}, None, 3, None]

@@ -351,7 +351,7 @@ def test_a_consumer_that_raises_stops_all_threads() -> None:
     assert threading.active_count() == before
 
 
-def test_reads_one_batch_ahead_and_no_further() -> None:
+def test_reads_two_batches_ahead_and_no_further() -> None:
     asked: list[int] = []
 
     def ask(row: int) -> Callable[[], np.ndarray]:
@@ -364,11 +364,11 @@ def test_reads_one_batch_ahead_and_no_further() -> None:
     batches = load(DatasetSource(Images([ask(row) for row in range(50)])), range(50), LoaderSettings(batch=5, threads=2))
     next(batches)
     deadline = time.monotonic() + 10
-    while len(asked) < 10 and time.monotonic() < deadline:
+    while len(asked) < 15 and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(0.05)
-    # The second batch is ready, and the images of the third may have been fetched, waiting for a buffer.
-    assert 10 <= len(asked) <= 15
+    # Two batches are ready, and the images of a third may have been fetched, waiting for a buffer.
+    assert 15 <= len(asked) <= 20
     batches.close()  # type: ignore[attr-defined]
 
 
@@ -386,7 +386,7 @@ def test_a_batch_stays_whole_until_the_next_is_drawn(threads: int) -> None:
 def test_buffers_are_used_again() -> None:
     source = DatasetSource(Images([np.zeros((40, 50, 3), np.uint8)] * 60))
     places = {found.pixels.data.data_ptr() for found in load(source, range(60), LoaderSettings(batch=6)) if found.pixels}
-    assert len(places) == 2
+    assert len(places) == 3
 
 
 def test_a_buffer_grows_for_a_large_frame_and_stays_bounded() -> None:

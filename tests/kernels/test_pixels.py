@@ -166,3 +166,21 @@ def test_offsets_beyond_two_gigabytes():
     assert_same(
         cpu.pixel_statistics(far, regions_of(far, []), GROUPS), cpu.pixel_statistics(near, regions_of(near, []), GROUPS)
     )
+
+
+@pytest.mark.parametrize(("height", "width"), [(256, 200), (900, 700)])
+@pytest.mark.parametrize("sampled", [False, True])
+def test_perceived_is_exact_where_the_sampled_rows_mislead(height, width, sampled):
+    """The fast kernel samples rows to know where to look: here those rows, or all others, are far darker than the rest."""
+    rng = np.random.default_rng(height)
+    image = rng.integers(150, 250, (height, width, 3), dtype=np.uint8)
+    step = height // 32
+    rows = np.arange(height) % step == step // 2
+    image[rows == sampled] = rng.integers(0, 60, (int((rows == sampled).sum()), width, 3), dtype=np.uint8)
+    pixels = pixels_of([image])
+    regions = regions_of(pixels, [(0, (3, 0, width - 5, height))])
+    want = reference.pixel_statistics(pixels, regions, ["perceived"])
+    for n in (1, 2, 40):  # 40: the sample is larger than a band
+        set_threads(n)
+        for _ in range(2):  # what a thread keeps between calls is zero again
+            assert_same(cpu.pixel_statistics(pixels, regions, ["perceived"]), want)
