@@ -1,5 +1,6 @@
 """A run's configuration: YAML or keywords into frozen models. A config is data; it never names code."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -146,9 +147,12 @@ def _exists(path: Path) -> bool:
 
 
 def _story(error: ValidationError, where: str) -> tuple[str]:
-    lines = []
+    lines: list[str] = []
     for item in error.errors()[:5]:
-        key = ".".join(str(part) for part in item["loc"])
+        # Alternatives of a union (a number or "auto") are one complaint each, under names no user wrote.
+        key = ".".join(
+            str(part) for part in item["loc"] if not re.search(r"[\[(]|^(int|str|float|tuple|constrained)", str(part))
+        )
         if item["type"] == "extra_forbidden":
             parent: Any = RunConfig
             for part in item["loc"][:-1]:
@@ -157,7 +161,7 @@ def _story(error: ValidationError, where: str) -> tuple[str]:
             known = getattr(parent, "model_fields", {})
             hint = close(str(item["loc"][-1]), known)
             lines.append(f"{key} is no known key" + (f"; {hint}" if hint else f"; known: {', '.join(known)}" if known else ""))
-        else:
+        elif not any(line.startswith(f"{key}: ") for line in lines):
             lines.append(f"{key}: {item['msg']} (got {str(item['input'])[:80]!r})")
     return (f"{where}: " + "; ".join(lines),)
 

@@ -1,6 +1,6 @@
 """Which columns a store already has, which layer holds them, and which have to be computed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,29 +20,29 @@ class Pending:
     table: bool
 
 
-def pending_layers(plan: Plan, store: Store, origins: tuple[str, ...], *, replace: bool) -> list[Pending]:
+def pending_layers(
+    plan: Plan, store: Store, origins: tuple[str, ...], say: Callable[[str], None], *, replace: bool
+) -> list[Pending]:
     """Begin the layers this plan needs and return the unfinished ones, stream layers first.
 
-    Raises `IncompatibleError` when the store holds a wanted column that means something else; with `replace`, the layer that
-    holds it is retired instead.
+    Raises `IncompatibleError` when the store holds a wanted column that means something else, or unfinished columns nobody
+    asks for; with `replace`, the layers that hold them are retired instead, and what was computed from them.
     """
-    held = _held(store)
+    held, spoiled = _held(store), set()
     for name, column in plan.columns.items():
         for per, stored in _stored(plan, name, origins):
             _check_free(store, per, stored, column.metric)
         if name in held and held[name]["fingerprint"] != column.fingerprint:
             if not replace:
                 raise _other_meaning(name, held[name], column.options, store)
-            store.retire(str(held[name]["layer"]))
-            held = _held(store)
+            spoiled.add(str(held[name]["layer"]))
     foreign = _foreign(plan, store)
     if foreign and not replace:
         raise IncompatibleError(
             f"{store.path} has unfinished columns that this run does not ask for: {', '.join(foreign[:5])}",
             hint="run the earlier command again to finish them, or start over with --replace",
         )
-    for spoiled in {str(held[name]["layer"]) for name in foreign}:
-        store.retire(spoiled)
+    _retire(store, spoiled | {str(held[name]["layer"]) for name in foreign}, plan, say)
     held = _held(store)
     missing = [name for name in plan.columns if name not in held]
     for table in (False, True):
@@ -56,6 +56,18 @@ def pending_layers(plan: Plan, store: Store, origins: tuple[str, ...], *, replac
             continue
         unfinished.append(Pending(layer.name, columns, layer.meta["kind"] == "table"))
     return sorted(unfinished, key=lambda p: p.table)
+
+
+def _retire(store: Store, names: Set[str], plan: Plan, say: Callable[[str], None]) -> None:
+    """Remove layers, and every table layer with them: its columns may have been computed from theirs."""
+    doomed = [layer for layer in store.layers() if layer.name in names or (names and layer.kind == "table")]
+    lost = sorted({name for layer in doomed for name in layer.meta["wanted"]} - set(plan.columns))
+    if lost:
+        say(
+            f"--replace also retires {', '.join(lost[:8])}{' …' if len(lost) > 8 else ''}; ask for them again to have them back"
+        )
+    for layer in doomed:
+        store.retire(layer.name)
 
 
 def _foreign(plan: Plan, store: Store) -> list[str]:

@@ -2,19 +2,20 @@
 
 import dataclasses
 import json
-import math
 import os
 import platform
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from gpu_quality import __version__, plan, registry
-from gpu_quality.api import changes, inputs
+from gpu_quality import plan, registry
+from gpu_quality.api import changes
 from gpu_quality.api.layers import Pending, pending_layers
 from gpu_quality.api.progress import Progress
+from gpu_quality.api.question import log_source, open_or_create, reject_dataset_mixup
 from gpu_quality.config import RunConfig
 from gpu_quality.data.decode import DecodeSettings
 from gpu_quality.data.loader import LoaderSettings
@@ -22,14 +23,10 @@ from gpu_quality.engine.inline import run_inline
 from gpu_quality.engine.local import preload, run_local
 from gpu_quality.engine.tables import run_tables
 from gpu_quality.engine.worker import Job, Receipt
-from gpu_quality.errors import ErrorBudgetError, IncompatibleError, UsageError
-from gpu_quality.store.commit import commit_bytes
+from gpu_quality.errors import ErrorBudgetError, UsageError
 from gpu_quality.store.lock import writer_lock
 from gpu_quality.store.store import Store
 from gpu_quality.types import Shard
-
-SHARDS_AIMED_AT: Final = 500
-SMALLEST_SHARD, LARGEST_SHARD = 256, 8192
 
 
 def run_config(
@@ -50,19 +47,23 @@ def run_config(
     out = Path(config.out)
     _devices(config)  # a device this machine lacks is told before anything is written
     with writer_lock(out):
-        store, root = _open_or_create(config, out, progress, dataset)
+        store, root = open_or_create(config, out, progress, dataset)
         wanted = build_plan(config, store.identity)
         origins = tuple(store.identity["origins"]) if store.identity["objects"] else ()
         if retry_errors:
             changes.drop_failed_shards(store, wanted.columns, progress.say)
-        pending = pending_layers(wanted, store, origins, replace=replace)
-        _reject_dataset_mixup(store, root, dataset)
+        pending = pending_layers(wanted, store, origins, progress.say, replace=replace)
+        reject_dataset_mixup(store, root, dataset)
         job = _job(config, store, root, dataset)
-        for layer in (p for p in pending if not p.table):
-            _stream(config, store, wanted, layer, job, progress)
-        for layer in (p for p in pending if p.table):
-            _table(store, wanted, layer, config, progress)
-        _log_source(store, root)
+        log_source(store, root)
+        try:
+            for layer in (p for p in pending if not p.table):
+                _stream(config, store, wanted, layer, job, progress)
+            for layer in (p for p in pending if p.table):
+                _table(store, wanted, layer, config, progress)
+        except Exception as error:
+            store.log("errors.log", "".join(traceback.format_exception(error)) + "\n")
+            raise
     return store
 
 
@@ -76,62 +77,6 @@ def build_plan(config: RunConfig, identity: Mapping[str, Any]) -> plan.Plan:
     absent = (set() if pixels else {*plan.PIXEL_ROOTS, "regions"}) | (set() if objects else {"objects"})
     given = {"decode": config.decode.meaning(), "seed": config.seed, "classes": identity["classes"]}
     return plan.Plan.build(wanted, given=given, absent=absent)
-
-
-def shard_size(frames: int, configured: str | int) -> int:
-    """Frames per shard: a power of two from 256 to 8,192 that gives about 500 shards, unless configured."""
-    if configured != "auto":
-        return int(configured)
-    wanted = 2 ** round(math.log2(max(frames, 1) / SHARDS_AIMED_AT)) if frames else SMALLEST_SHARD
-    return int(min(max(wanted, SMALLEST_SHARD), LARGEST_SHARD))
-
-
-def _question(config: RunConfig, dataset: Any) -> dict[str, Any]:
-    """The part of `run.json` that a resumed run has to agree with, key by key."""
-    return {
-        **inputs.identity(config.source),
-        "pixels": dataset is not None or config.source.images is not None,
-        "objects": config.source.labels is not None or bool(config.source.predictions),
-        "decode": config.decode.meaning(),
-        "regions": sorted(config.regions),
-        "seed": config.seed,
-    }
-
-
-def _open_or_create(config: RunConfig, out: Path, progress: Progress, dataset: Any) -> tuple[Store, Path | None]:
-    question = _question(config, dataset)
-    if (out / "run.json").is_file():
-        store = Store.open(out)
-        differ = [key for key, value in question.items() if store.identity.get(key) != json.loads(json.dumps(value))]
-        if differ:
-            told = ", ".join(f"{key} ({store.identity.get(key)!r:.80} there, {question[key]!r:.80} asked)" for key in differ)
-            raise IncompatibleError(
-                f"{out} answers another question: {told}", hint="write to another --out, or repeat the earlier settings"
-            )
-        root = changes.check_inputs(store, config.source, dataset, progress.say)
-        return store, root
-    if config.metrics != "default":
-        plan.parse_wanted(config.metrics)  # a misspelt name is told before a long listing
-    tables, root = inputs.read_source(config.source, progress.say, dataset)
-    progress.say(f"{tables.frames.num_rows:,} frames listed")
-    size = shard_size(tables.frames.num_rows, config.engine.shard)
-    facts = {"origins": list(tables.origins), "classes": list(tables.classes), "class_sources": list(tables.class_sources)}
-    store = Store.create(
-        out,
-        {**question, **facts, "shard_size": size},
-        {
-            "frames": tables.frames,
-            "objects": tables.objects,
-            "classifications": tables.classifications,
-            "errors": tables.errors,
-        },
-    )
-    return store, root
-
-
-def _reject_dataset_mixup(store: Store, root: Path | None, dataset: Any) -> None:
-    if store.identity["pixels"] and root is None and dataset is None:
-        raise UsageError(f"{store.path} was made from a data set in memory", hint="pass the same data set again to resume")
 
 
 def _job(config: RunConfig, store: Store, root: Path | None, dataset: Any) -> Job:
@@ -270,12 +215,6 @@ def _logged(receipt: Receipt) -> dict[str, object]:
         "host": platform.node(),
         "at": round(time.time(), 1),
     }
-
-
-def _log_source(store: Store, root: Path | None) -> None:
-    """Where the images lie and what made the store; in logs/, because it differs between machines."""
-    facts = {"root": None if root is None else str(root.resolve()), "version": __version__, "at": round(time.time(), 1)}
-    commit_bytes(store.path / "logs" / "source.json", json.dumps(facts).encode())
 
 
 def load_plugins(plugins: Sequence[str | Path]) -> dict[str, str]:

@@ -93,7 +93,7 @@ def program() -> int:
     except _Terminated:
         code = 143
     except BrokenPipeError:
-        os._exit(0)
+        os._exit(141)  # as the shell tells a closed pipe: what was asked for is not finished
     except Exception as error:
         if _is_usage(error):
             code = _show_usage(error, as_json=as_json)

@@ -73,7 +73,9 @@ def metric_show(name: str, console: Console) -> None:
 
 def metric_show_json(name: str) -> dict[str, Any]:
     """What `metric_show` prints, as one object. Raises `UnknownNameError` with close names."""
-    node = registry.find_metric(name)
+    known = registry.metrics()
+    region = name.removeprefix("object_")  # the object column of a metric of regions
+    node = known[region] if name not in known and region in known else registry.find_metric(name)
     formula, notes, fields = parse_doc(node.doc)
     return {
         **_facts(node),

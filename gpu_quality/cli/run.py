@@ -43,6 +43,8 @@ def run(
     """
     from gpu_quality import api
 
+    if labels_format and not labels:
+        raise UsageError("--labels-format says how to read --labels, which is not given")
     settings: dict[str, Any] = {}
     for key, name, value in (("engine", "kind", engine), ("engine", "device", device), ("decode", "threads", threads)):
         if value is not None:

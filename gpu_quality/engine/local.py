@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
-from typing import Any
 
 import torch
 
@@ -25,6 +24,8 @@ from gpu_quality.errors import FrameError, GpuQualityError, ResourceError, Stall
 from gpu_quality.types import Shard
 
 PR_SET_PDEATHSIG = 1
+START_S = 120.0
+"""A worker that has not said a word by then does not start: imports, plugins and compiling included."""
 
 
 @dataclass(slots=True)
@@ -91,19 +92,19 @@ def find_culprits(job: Job, shard: Shard, timeout: float) -> dict[int, FrameErro
         )
         process.start()
         other.close()
-        reached, verdict = row, ""
+        reached, verdict = -1, ""
         try:
-            while True:
-                if not pipe.poll(timeout):
+            while reached < len(shard.rows):
+                if not pipe.poll(START_S if reached < 0 else timeout):
                     verdict = "timeout"
                     break
                 reached = pipe.recv()
-                if reached == len(shard.rows):
-                    break
         except EOFError:
             verdict = "worker_died"
         process.kill()
         process.join()
+        if reached < 0:  # no frame was touched yet, so none is to blame
+            raise ResourceError(f"a worker that looks for the culprit in shard {shard.name} does not start: {verdict}")
         if verdict:
             how = f"no answer within {timeout:g} s" if verdict == "timeout" else _death(process.exitcode)
             culprits[reached] = FrameError(verdict, f"scoring this frame: {how}", stage="score")
@@ -205,11 +206,13 @@ def _serve(job: Job, pipe: Connection, parent: int) -> None:
 def _report(pipe: Connection, error: Exception) -> None:
     import traceback
 
-    story = "".join(traceback.format_exception(error))
-    told: Any = (
-        error if isinstance(error, GpuQualityError) else GpuQualityError(f"a worker failed: {type(error).__name__}: {error}")
-    )
-    told.add_note(story)
+    if isinstance(error, GpuQualityError):
+        told = error
+    elif isinstance(error, MemoryError | torch.OutOfMemoryError):
+        told = ResourceError("a worker ran out of memory", hint="lower decode.batch or decode.batch_mb and run it again")
+    else:
+        told = GpuQualityError(f"a worker failed: {type(error).__name__}: {error}", hint="see errors.log in the store's logs/")
+    told.add_note("".join(traceback.format_exception(error)))
     pipe.send(("error", told))
 
 
@@ -219,5 +222,6 @@ def _probe(job: Job, shard: Shard, first: int, pipe: Connection, parent: int) ->
     worker = Worker(replace(job, loader=replace(job.loader, threads=1)))
     for row in range(first, len(shard.rows)):
         pipe.send(row)
-        worker.score(shard, [row])
+        with contextlib.suppress(Exception):  # only death and silence are looked for; the worker tells its exceptions
+            worker.score(shard, [row])
     pipe.send(len(shard.rows))

@@ -225,6 +225,7 @@ class Stream:
     def _isolate(self, step: Step, work: Work, rows: Rows) -> None:
         """Redo a failed column frame by frame, so that only the culprits lose their cells."""
         rows.isolated.add(step.name)
+        rows.errors[:] = [error for error in rows.errors if error.metric != step.name]  # of an origin that is redone too
         single = work.single
         assert single is not None  # noqa: S101 - the caller checked
         lone = Stream(self.plan.only({step.name}), self.resources, self.origins)

@@ -32,11 +32,13 @@ def query(store: "Store", sql: str, parameters: Sequence[object] = ()) -> "pd.Da
 
     store = type(store)(store.path.resolve(), store.run)
     connection = _locked(store.path)
+    known: list[str] = []
     try:
         known = _make_views(connection, store)
         _refuse_all_but_select(connection, sql)
         answer = connection.sql(sql, params=list(parameters) or None)
-        return to_pandas(answer.to_arrow_table())
+        table = answer.to_arrow_table()
+        return to_pandas(table.rename_columns(_told_apart(table.column_names)))
     except duckdb.PermissionException as error:
         raise UsageError(f"refused: {_first_line(error)}", hint="a query reads the store's views and nothing else") from error
     except (duckdb.IOException, duckdb.InternalException, duckdb.FatalException) as error:
@@ -47,6 +49,18 @@ def query(store: "Store", sql: str, parameters: Sequence[object] = ()) -> "pd.Da
         raise UsageError(_first_line(error), hint=_close(str(error), known)) from error
     finally:
         connection.close()
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Column names of an answer, repeated ones numbered: ``select a, a`` gives a and a_1."""
+    found: list[str] = []
+    for name in names:
+        number, free = 0, name
+        while free in found:
+            number += 1
+            free = f"{name}_{number}"
+        found.append(free)
+    return found
 
 
 def _damaged(path: Path, error: Exception) -> CorruptError:
@@ -110,6 +124,7 @@ def _joined(store: "Store", table: str) -> str:
     key, own = ROW[table], store.input.columns(table)
     added: list[str] = []
     joins: list[str] = []
+    picked: list[str] = []
     for number, layer in enumerate(store.layers()):
         names = [name for name in layer_columns(store, layer, table) if name not in added]
         files = list(table_files(store, layer.name, table))
@@ -121,10 +136,11 @@ def _joined(store: "Store", table: str) -> str:
             part = f"SELECT NULL::INTEGER AS _row_{number}, {', '.join('NULL::DOUBLE AS ' + _column(name) for name in names)}"
         else:
             continue
-        joins.append(f" LEFT JOIN ({part}) ON _input.{key} = _row_{number}")
+        joins.append(f" LEFT JOIN ({part}) AS _layer_{number} ON _input.{key} = _row_{number}")
+        picked += [f"_layer_{number}.{_column(name)}" for name in names]
     kept = [f"_input.{_column(name)}" for name in own if name not in added and name != key]
-    picked = ", ".join([f"_input.{key}", *kept, *(_column(name) for name in added)])
-    return f"SELECT {picked} FROM ({_input(store, table, key)}) AS _input{''.join(joins)}"
+    columns = ", ".join([f"_input.{key}", *kept, *picked])
+    return f"SELECT {columns} FROM ({_input(store, table, key)}) AS _input{''.join(joins)}"
 
 
 def _input(store: "Store", table: str, key: str) -> str:

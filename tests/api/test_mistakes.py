@@ -214,3 +214,32 @@ def test_no_images_and_a_generator_of_images():
     assert gq.score([], metrics=["brightness", "is_dark_issue"]).columns.tolist() == ["brightness", "is_dark_issue"]
     images = (np.full((2, 2, 3), value, np.uint8) for value in (0, 255))
     assert gq.score(images, metrics=["brightness"])["brightness"].tolist() == [0.0, 1.0]
+
+
+def test_replacing_a_metric_retires_what_was_computed_from_it(tmp_path):
+    write_photos(tmp_path / "in", 3)
+    plugin = tmp_path / "versions.py"
+    text = (
+        "import gpu_quality as gq, torch\n@gq.metric(unit='1', version={v})\ndef base(sizes):\n    'A number.'\n"
+        "    return torch.full((len(sizes.width),), {v}.0, dtype=torch.float64)\n"
+        "@gq.metric(unit='1', over='dataset')\ndef twice(base):\n    'Twice the number.'\n    return base * 2\n"
+    )
+    from gpu_quality import registry
+
+    for version, wanted in ((1, ["base", "twice"]), (2, ["base"]), (2, ["base", "twice"])):
+        if plugin.exists() and f"version={version}" not in plugin.read_text():
+            for name in ("base", "twice"):
+                registry._nodes.pop(name)
+        plugin.write_text(text.format(v=version))
+        store = gq.run(
+            tmp_path / "in",
+            out=tmp_path / "out",
+            metrics=wanted,
+            plugins=[plugin],
+            replace=True,
+            settings={"engine": {"kind": "inline"}},
+        )
+        table = store.table("frame")
+        assert table["base"].tolist() == [version] * 3
+        assert ("twice" in table) == ("twice" in wanted)
+    assert table["twice"].tolist() == [4.0] * 3

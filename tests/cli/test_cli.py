@@ -202,3 +202,15 @@ def test_records_hold_arrays_and_no_infinity():
     cells = [[np.array([1.0, np.inf])], {"counts": np.float64("nan")}, np.float64("inf"), np.int64(3), None]
     frame = pd.DataFrame({"cell": pd.Series(cells, dtype=object)})
     assert [row["cell"] for row in records(frame)] == [[[1.0, None]], {"counts": None}, None, 3, None]
+
+
+def test_query_on_a_default_store(call, tmp_path):
+    """Columns that both the input and a layer have, and columns asked for twice."""
+    write_photos(tmp_path / "in", 3)
+    assert call("run", tmp_path / "in", "--out", tmp_path / "out", "--engine", "inline")[0] == 0
+    code, out, _ = call("query", tmp_path / "out", "select frame, width, sharpness, frame from frames order by 1", "--json")
+    assert code == 0
+    rows = json.loads(out)["rows"]
+    assert rows[0]["width"] == 40
+    assert rows[0]["frame"] == rows[0]["frame_1"] == "photo000.png"
+    assert call("metric", "show", "object_brightness")[0] == 0

