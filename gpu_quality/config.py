@@ -51,7 +51,7 @@ class Decode(_Model):
 
     backend: Literal["auto"] = "auto"
     threads: Literal["auto"] | PositiveInt = "auto"
-    batch: int = Field(32, ge=1, le=4096)
+    batch: int = Field(64, ge=1, le=4096)
     batch_mb: int = Field(256, ge=1)
     max_megapixels: float = Field(64, gt=0)
     max_mb: int = Field(256, ge=1)

@@ -43,7 +43,7 @@ if __name__ == "__main__":
     lab.issues.to_parquet(sys.argv[2])
 """
 RUN = "from gpu_quality.cli.main import main; main()"
-TO_REACH = {"quick": 0.6, "default": 0.4}
+TO_REACH = {"quick": 0.6, "issues": 0.4, "default": 0.4}
 
 
 def seconds(command: list[str]) -> tuple[float, str]:
@@ -75,8 +75,8 @@ def measure(photos: Path, count: int, repeats: int, peer: bool) -> list[dict[str
         for name in TO_REACH:
             out = scratch / f"{name}{i}"
             command = [python, "-c", RUN, "run", str(photos), "--out", str(out), "--quiet"]
-            if name == "quick":
-                command += ["--config", "configs/quick.yaml"]
+            if name != "default":
+                command += ["--config", f"configs/{name}.yaml"]
             note(name, seconds(command)[0])
             note(f"{name}, steady", steady(out))
         if peer and i == 0:

@@ -130,20 +130,20 @@ def split(row, red, green, blue, n):
 
 
 @allocating
-def luma_rows(data, frame, y0, y1, tables, out):
-    """Horizontal passes of Y to the three widths, rows y0 .. y1 of a frame (start, height, width)."""
+def luma_rows(data, frame, y0, y1, tables, wanted, out):
+    """Horizontal passes of Y to the wanted widths, rows y0 .. y1 of a frame (start, height, width)."""
     pitch = (frame[2] + 6 * frame[2] // 8 + 127) // 64 * 64
     planes, four = np.zeros((7, pitch), np.uint8), np.empty((3, 4, 32), np.uint8)
     for y in range(y0, y1, 4):
         n = min(4, y1 - y)
-        luma_four(data, frame, y, n, planes, tables, four)
+        luma_four(data, frame, y, n, planes, tables, wanted, four)
         out[y : y + n, :32] = four[0, :n]
         out[y : y + n, 32:41] = four[1, :n, :9]
         out[y : y + n, 41:] = four[2, :n, :8]
 
 
 @compiled
-def luma_four(data, frame, y, n, planes, tables, four):
+def luma_four(data, frame, y, n, planes, tables, wanted, four):
     """Horizontal passes of at most four rows."""
     width = frame[2]
     for k in range(n):
@@ -151,7 +151,8 @@ def luma_four(data, frame, y, n, planes, tables, four):
         split(data[at : at + 3 * width], planes[4], planes[5], planes[6], width)
         luma_of(planes[4], planes[5], planes[6], planes[k], width)
     for k in range(3):
-        across(planes, tables[k][0], tables[k][1], four[k])
+        if wanted[k]:
+            across(planes, tables[k][0], tables[k][1], four[k])
 
 
 @allocating
@@ -161,16 +162,19 @@ def luma_tables(side, sizes):
 
 
 @allocating
-def luma_columns(rows, height, tables, square, wide, tall):
-    """Vertical passes to the three thumbnails."""
-    along(np.ascontiguousarray(rows[:, :32]), height, tables[0][0], tables[0][1], square)
-    along(np.ascontiguousarray(rows[:, 32:41]), height, tables[1][0], tables[1][1], wide)
-    along(np.ascontiguousarray(rows[:, 41:]), height, tables[2][0], tables[2][1], tall)
+def luma_columns(rows, height, tables, wanted, square, wide, tall):
+    """Vertical passes to the wanted thumbnails; the others are left as they are."""
+    if wanted[0]:
+        along(np.ascontiguousarray(rows[:, :32]), height, tables[0][0], tables[0][1], square)
+    if wanted[1]:
+        along(np.ascontiguousarray(rows[:, 32:41]), height, tables[1][0], tables[1][1], wide)
+    if wanted[2]:
+        along(np.ascontiguousarray(rows[:, 41:]), height, tables[2][0], tables[2][1], tall)
 
 
 @allocating
-def luma_thumbnails(data, frames, square, wide, tall):
-    """All thumbnails of Y of some frames; weights are made anew only where the size changes."""
+def luma_thumbnails(data, frames, wanted, square, wide, tall):
+    """The wanted thumbnails of Y of some frames; weights are made anew only where the size changes."""
     across_tables, along_tables = luma_tables(1, WIDTHS), luma_tables(1, HEIGHTS)
     height, width = 1, 1
     for f in range(len(frames)):
@@ -181,8 +185,8 @@ def luma_thumbnails(data, frames, square, wide, tall):
             height = frames[f, 1]
             along_tables = luma_tables(height, HEIGHTS)
         rows = np.empty((height, COLUMNS), np.uint8)
-        luma_rows(data, (frames[f, 0], height, width), 0, height, across_tables, rows)
-        luma_columns(rows, height, along_tables, square[f], wide[f], tall[f])
+        luma_rows(data, (frames[f, 0], height, width), 0, height, across_tables, wanted, rows)
+        luma_columns(rows, height, along_tables, wanted, square[f], wide[f], tall[f])
 
 
 @allocating
@@ -280,7 +284,7 @@ def thumbnails(pixels: Pixels, regions: Regions, wanted: Collection[str]) -> dic
     frames = torch.stack([pixels.offset.long(), pixels.height.long(), pixels.width.long()], 1).numpy()
     out: dict[str, Tensor | SoftBlur] = {}
     if names & set(SHAPES):
-        out |= _luma(data, frames)
+        out |= _luma(data, frames, names)
     if "soft_blur" in names:
         tasks = np.concatenate([regions.frame.numpy()[:, None], regions.rect.numpy().astype(np.int64)], 1)
         out["soft_blur"] = SoftBlur(*torch.from_numpy(_blur(data, frames, tasks)).unbind(1))
@@ -302,9 +306,14 @@ def _bands(height: int) -> list[tuple[int, int]]:
 
 
 def _luma_band(
-    data: NDArray[np.uint8], frame: tuple[int, ...], tables: Any, rows: NDArray[np.uint8], band: tuple[int, int]
+    data: NDArray[np.uint8],
+    frame: tuple[int, ...],
+    tables: Any,
+    wanted: NDArray[np.bool_],
+    rows: NDArray[np.uint8],
+    band: tuple[int, int],
 ) -> None:
-    luma_rows(data, frame, *band, tables, rows)
+    luma_rows(data, frame, *band, tables, wanted, rows)
 
 
 def _color_band(
@@ -313,7 +322,9 @@ def _color_band(
     color_rows(data, frame, rect, *band, *table, rows)
 
 
-def _luma(data: NDArray[np.uint8], frames: NDArray[np.int64]) -> dict[str, Tensor]:
+def _luma(data: NDArray[np.uint8], frames: NDArray[np.int64], names: Collection[str]) -> dict[str, Tensor]:
+    """Thumbnails of Y by name; only the passes of those asked for are made: each alone takes half the time of all three."""
+    wanted = np.array([name in names for name in SHAPES])
     found = {name: np.empty((len(frames), *shape), np.uint8) for name, shape in SHAPES.items()}
     square, wide, tall = found["square"], found["wide"], found["tall"]
     area = frames[:, 1] * frames[:, 2]
@@ -322,18 +333,18 @@ def _luma(data: NDArray[np.uint8], frames: NDArray[np.int64]) -> dict[str, Tenso
         frame = tuple(frames[index].tolist())
         rows = np.empty((frame[1], COLUMNS), np.uint8)
         tables = luma_tables(frame[2], WIDTHS)
-        spread(partial(_luma_band, data, frame, tables, rows), _bands(frame[1]))
-        luma_columns(rows, frame[1], luma_tables(frame[1], HEIGHTS), square[index], wide[index], tall[index])
+        spread(partial(_luma_band, data, frame, tables, wanted, rows), _bands(frame[1]))
+        luma_columns(rows, frame[1], luma_tables(frame[1], HEIGHTS), wanted, square[index], wide[index], tall[index])
     small = np.flatnonzero(~large)
 
     def work(job: slice) -> None:
         mine = small[job]
         parts = [np.empty((len(mine), *shape), np.uint8) for shape in SHAPES.values()]
-        luma_thumbnails(data, frames[mine], *parts)
+        luma_thumbnails(data, frames[mine], wanted, *parts)
         square[mine], wide[mine], tall[mine] = parts
 
     spread(work, _jobs(area[small]))
-    return {name: torch.from_numpy(array) for name, array in found.items()}
+    return {name: torch.from_numpy(array) for name, array in found.items() if name in names}
 
 
 def _blur(data: NDArray[np.uint8], frames: NDArray[np.int64], tasks: NDArray[np.int64]) -> NDArray[np.int64]:
