@@ -38,6 +38,8 @@ def covered_area(objects: Objects, sizes: Sizes) -> Float64[Tensor, " b"]:
 @feature(per="object", gives=("same_class_overlap", "any_class_overlap"))
 def overlap(objects: Objects, sizes: Sizes, *, wanted: frozenset[str]) -> dict[str, Overlap]:
     """Best overlap of every object with another of its class, or of any class; crowd regions neither have nor are partners."""
+    if objects.shapes is None:  # nothing but boxes: all frames at once
+        return {name: _of_boxes(objects, same_class=name == "same_class_overlap") for name in wanted}
     areal = torch.from_numpy(overlaps.kinds(objects) < AREAL)
     pairs = meeting_pairs(objects.frame, objects.box)
     counted = (areal & ~objects.crowd)[pairs].all(0)
@@ -48,6 +50,12 @@ def overlap(objects: Objects, sizes: Sizes, *, wanted: frozenset[str]) -> dict[s
     iou = _iou(objects, sizes, pairs)
     made = {"any_class_overlap": _best(pairs, iou, areal), "same_class_overlap": _best(pairs[:, same], iou[same], areal)}
     return {name: made[name] for name in wanted}
+
+
+def _of_boxes(objects: Objects, *, same_class: bool) -> Overlap:
+    classes = int(objects.class_id.max()) + 1 if len(objects) else 1
+    group = objects.frame * classes + objects.class_id if same_class else objects.frame
+    return Overlap(*boxes.best_overlap(objects.box, group, objects.crowd))
 
 
 def _iou(objects: Objects, sizes: Sizes, pairs: Int64[Tensor, "2 p"]) -> Float64[Tensor, " p"]:
