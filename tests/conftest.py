@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gpu_quality import registry
+
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:
@@ -14,3 +16,10 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test data: {folder} does not exist (set GPU_QUALITY_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _plugins_of_one_test_are_unknown_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.load_built_in()
+    monkeypatch.setattr(registry, "_nodes", dict(registry._nodes))
+    monkeypatch.setattr(registry, "_outputs", dict(registry._outputs))

@@ -9,18 +9,6 @@ from gpu_quality.plan import Plan, Wanted
 GIVEN = {"decode": {"exif": True}, "seed": 0, "classes": []}
 
 
-@pytest.fixture(autouse=True)
-def _built_in():
-    registry.load_built_in()
-
-
-@pytest.fixture
-def scratch(monkeypatch):
-    """A registry whose additions are forgotten after the test."""
-    monkeypatch.setattr(registry, "_nodes", dict(registry._nodes))
-    monkeypatch.setattr(registry, "_outputs", dict(registry._outputs))
-
-
 def build(*names, absent=()):
     return Plan.build(plan.parse_wanted(names), given=GIVEN, absent=absent)
 
@@ -90,7 +78,7 @@ def test_objects_are_asked_for_by_name():
         build("object_count", absent={"objects"})
 
 
-def test_a_circle_is_printed(scratch):
+def test_a_circle_is_printed():
     @registry.metric(unit="1", name="hen")
     def hen(egg):
         """A hen."""
@@ -103,7 +91,7 @@ def test_a_circle_is_printed(scratch):
         build("hen")
 
 
-def test_unknown_need_names_the_metric(scratch):
+def test_unknown_need_names_the_metric():
     @registry.metric(unit="1")
     def odd(momemts):
         """Misspelt."""
@@ -123,7 +111,7 @@ def test_unknown_need_names_the_metric(scratch):
         ("def brightness(gray):\n    'd'", "already declared"),
     ],
 )
-def test_declarations_are_checked(scratch, source, said):
+def test_declarations_are_checked(source, said):
     space: dict = {"__name__": "plugin"}
     exec(source, space)
     function = next(value for key, value in space.items() if callable(value) and not key.startswith("__"))

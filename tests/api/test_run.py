@@ -8,7 +8,7 @@ import pytest
 from photos import data_files, write_photos
 
 import gpu_quality as gq
-from gpu_quality import errors, registry
+from gpu_quality import errors
 
 INLINE = {"engine": {"kind": "inline"}, "max_errors": "50%"}
 PLUGIN = """
@@ -27,13 +27,6 @@ def trouble(frames: tuple[Frame, ...], sizes):
             {action}
     return value
 """
-
-
-@pytest.fixture(autouse=True)
-def scratch(monkeypatch):
-    """Plugins of one test are unknown to the next."""
-    registry.load_built_in()
-    monkeypatch.setattr(registry, "_nodes", dict(registry._nodes))
 
 
 def run(photos, out, **more):
