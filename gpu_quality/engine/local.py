@@ -21,6 +21,7 @@ import torch
 from gpu_quality.config import Engine
 from gpu_quality.engine.worker import Heartbeat, Job, Receipt, Worker
 from gpu_quality.errors import FrameError, GpuQualityError, ResourceError, StalledError
+from gpu_quality.store.commit import take_stderr
 from gpu_quality.types import Shard
 
 PR_SET_PDEATHSIG = 1
@@ -192,6 +193,7 @@ def _serve(job: Job, pipe: Connection, parent: int) -> None:
     """A child's life: build the worker, score what comes, say what happened."""
     _tether(parent)
     try:
+        take_stderr(job.store / "logs" / "native.log")
         worker = Worker(job)
         while True:
             try:
@@ -219,6 +221,7 @@ def _report(pipe: Connection, error: Exception) -> None:
 def _probe(job: Job, shard: Shard, first: int, pipe: Connection, parent: int) -> None:
     """Score one frame after the other from row `first`, naming each before it is touched."""
     _tether(parent)
+    take_stderr(job.store / "logs" / "native.log")
     worker = Worker(replace(job, loader=replace(job.loader, threads=1)))
     for row in range(first, len(shard.rows)):
         pipe.send(row)

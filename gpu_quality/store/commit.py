@@ -137,6 +137,14 @@ def commit_folder(final: Path, files: Mapping[str, Content]) -> None:
         _sync(final.parent, "commit.sync_parent")
 
 
+def take_stderr(path: Path) -> None:
+    """Let everything this process writes to stderr go to the end of a log: native decoders chat about broken files there."""
+    _make_folder(path.parent)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    os.dup2(handle, 2)
+    os.close(handle)
+
+
 def append_text(path: Path, text: str) -> None:
     """Add `text` to a log in one write; logs are the only files that grow, and nothing depends on them.
 

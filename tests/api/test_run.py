@@ -319,3 +319,9 @@ def test_labels_and_predictions_are_scored(tmp_path):
     alone = gq.score([Path(tmp_path / "in" / names[0])], metrics=["brightness"])["brightness"].item()
     assert frames["brightness"].iloc[0] == alone
     assert yolo["object_brightness"].iloc[0] == label_rows["object_brightness"].iloc[0]
+
+
+def test_native_decoders_do_not_chat_on_the_terminal(tmp_path, capfd, test_data):
+    gq.run(test_data / "hostile", out=tmp_path / "out", metrics=["brightness"], settings={"max_errors": "95%"})
+    assert "TIFF" in (tmp_path / "out" / "logs" / "native.log").read_text()
+    assert "TIFF" not in "".join(capfd.readouterr())
