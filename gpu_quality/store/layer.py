@@ -207,11 +207,6 @@ def array_parts(array: "np.ndarray[Any, Any]") -> tuple[bytes, memoryview]:
     return head.getvalue(), array.reshape(-1).view(np.uint8).data
 
 
-def array_bytes(array: "np.ndarray[Any, Any]") -> bytes:
-    """An array as `.npy` in one piece. Raises `UsageError` for Python objects."""
-    return b"".join(array_parts(array))
-
-
 def read_array(path: Path) -> "np.ndarray[Any, Any]":
     """A `.npy` file mapped into memory, read-only; its header is checked against the file's size first.
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpu_quality.errors import CorruptError, UsageError
-from gpu_quality.store.layer import array_bytes, fixed_table, read_array, read_table, spread, table_bytes, to_pandas
+from gpu_quality.store.layer import array_parts, fixed_table, read_array, read_table, spread, table_bytes, to_pandas
 
 
 @pytest.fixture
@@ -79,19 +79,19 @@ def test_what_is_no_parquet_is_corrupt(tmp_path, wrong):
 @pytest.mark.parametrize("shape", [(0,), (0, 512), (5,), (3, 4), (2, 3, 4)])
 def test_arrays_round_trip_mapped(tmp_path, dtype, shape):
     array = (np.arange(np.prod(shape)) % 5).reshape(shape).astype(dtype)
-    (tmp_path / "a.npy").write_bytes(array_bytes(array))
+    (tmp_path / "a.npy").write_bytes(b"".join(array_parts(array)))
     found = read_array(tmp_path / "a.npy")
     assert found.dtype == array.dtype
     assert found.shape == shape
     assert np.array_equal(found, array)
     assert np.array_equal(np.load(tmp_path / "a.npy", allow_pickle=False), array)
-    turned = array_bytes(np.asfortranarray(array))
-    assert bytes(turned) == bytes(array_bytes(array))
+    turned = b"".join(array_parts(np.asfortranarray(array)))
+    assert turned == b"".join(array_parts(array))
 
 
 def test_arrays_of_objects_are_never_stored_nor_loaded(tmp_path):
     with pytest.raises(UsageError):
-        array_bytes(np.array([{}]))
+        array_parts(np.array([{}]))
     np.save(tmp_path / "o.npy", np.array([{}, {}]), allow_pickle=True)
     with pytest.raises(CorruptError):
         read_array(tmp_path / "o.npy")
