@@ -29,8 +29,25 @@ REASONS: Final = (
     "changed_since_listing",
     "bad_annotation",
     "internal",
+    "missing_file",
+    "duplicate_image_id",
+    "duplicate_ann_id",
+    "duplicate_category_id",
+    "orphan_image_id",
+    "orphan_category_id",
+    "missing_geometry",
+    "zero_dimensions",
+    "non_finite_geometry",
+    "degenerate_bbox",
+    "invalid_rle",
+    "keypoint_length",
+    "dt_orphan_image_id",
+    "dt_orphan_category_id",
+    "dt_missing_score",
+    "dt_score_out_of_range",
 )
-"""Why a frame, an annotation row or a cell has no value: the values of `errors.reason`."""
+"""Why a frame, an annotation row or a cell has no value: the values of `errors.reason`. Those from "missing_file" on are the
+codes of the annotation health checks (reference metrics.md 11.3), so that a refused row is found under the same name there."""
 
 RETRYABLE: Final = frozenset({"timeout", "worker_died", "out_of_memory", "internal"})
 """Reasons that another attempt may cure; `--retry-errors` redoes these and no others."""

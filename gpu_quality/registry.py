@@ -90,9 +90,19 @@ class Reader:
     doc: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """One annotation format: writes one origin of a `Dataset` to a path and says what the format cannot hold."""
+
+    name: str
+    function: Callable[..., list[str]]
+    doc: str = ""
+
+
 _nodes: dict[str, Node] = {}
 _outputs: dict[str, str] = {}
 _readers: dict[str, Reader] = {}
+_writers: dict[str, Writer] = {}
 
 
 def _signature(function: Callable[..., Any], name: str) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -187,6 +197,16 @@ def reader(name: str, *, guess: Callable[[Path], bool]) -> Callable[[Callable[..
     return register
 
 
+def writer(name: str) -> Callable[[Callable[..., list[str]]], Callable[..., list[str]]]:
+    """Declare how an annotation format is written; the function returns sentences about what could not be held."""
+
+    def register(function: Callable[..., list[str]]) -> Callable[..., list[str]]:
+        _writers[name] = Writer(name, function, inspect.getdoc(function) or "")
+        return function
+
+    return register
+
+
 def load_built_in() -> None:
     """Import the built-in metrics and every installed plugin (entry points of group ``gpu_quality.plugins``)."""
     for module in BUILT_IN:
@@ -232,6 +252,11 @@ def readers() -> dict[str, Reader]:
     return dict(_readers)
 
 
+def writers() -> dict[str, Writer]:
+    """Every annotation format that can be written, by name."""
+    return dict(_writers)
+
+
 def find_metric(name: str) -> Node:
     """The metric called `name`, or `UnknownNameError` with close names."""
     node = _nodes.get(name)
@@ -261,3 +286,11 @@ def find_reader(name: str) -> Reader:
         known = ", ".join(_readers)
         raise UnknownNameError(f"no annotation format is called {name!r}", hint=close(name, _readers) or f"known: {known}")
     return _readers[name]
+
+
+def find_writer(name: str) -> Writer:
+    """The writer of format `name`, or `UnknownNameError` with close names."""
+    if name not in _writers:
+        known = ", ".join(_writers)
+        raise UnknownNameError(f"no format is written under the name {name!r}", hint=close(name, _writers) or f"known: {known}")
+    return _writers[name]

@@ -14,13 +14,16 @@ from gpu_quality.annotations import (
     ERRORS,
     FRAMES,
     OBJECTS,
+    AnswerColumns,
     Builder,
     Masks,
     ObjectColumns,
+    Ragged,
     names_of,
     objects_tensor,
     stable_id,
 )
+from gpu_quality.annotations.columns import with_shape_boxes
 from gpu_quality.errors import REASONS, STAGES, UsageError
 from gpu_quality.geometry.polygons import Outlines
 from gpu_quality.types import KINDS
@@ -104,29 +107,29 @@ NAN, INF = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("given", "message", "reason"),
     [
-        ({"box": [NAN, 2, 4, 8]}, "box is not finite"),
-        ({"box": [1, 2, INF, 8]}, "box is not finite"),
-        ({"box": [-INF, 2, INF, 8]}, "box is not finite"),
-        ({"box": [INF, 2, INF, 8]}, "box is not finite"),
-        ({"box": [1, 2, 1e300, 1e300]}, "beyond 1e+09"),
-        ({"outlines": [[0, 0, 1, 0, 1, 1e200]]}, "beyond 1e+09"),
-        ({"box": [4, 2, 4, 8]}, "box has no area: width 0.0"),
-        ({"box": [1, 8, 4, 2]}, "box has no area: width 3.0, height -6.0"),
-        ({"score": NAN}, "score is not finite"),
-        ({"score": INF}, "score is not finite"),
-        ({"class_id": -1}, "class"),
-        ({"frame": -1}, "image"),
-        ({"outlines": [[0, 0, 1, 1]]}, "has 4 numbers"),
-        ({"outlines": [[0, 0, 1, 1, 2, 2, 3]]}, "has 7 numbers"),
-        ({"outlines": [[0, 0, 1, 0, 1, 1], [0, 0, NAN, 1, 2, 2]]}, "not finite"),
-        ({"masks": (6, 8, b"5")}, "sum to 5"),
-        ({"masks": (8, 6, b"`1")}, "not the frame's size 6 x 8"),
-        ({"masks": (6, 8, b"\xff\x00")}, "not COCO-compressed"),
+        ({"box": [NAN, 2, 4, 8]}, "box is not finite", "non_finite_geometry"),
+        ({"box": [1, 2, INF, 8]}, "box is not finite", "non_finite_geometry"),
+        ({"box": [-INF, 2, INF, 8]}, "box is not finite", "non_finite_geometry"),
+        ({"box": [INF, 2, INF, 8]}, "box is not finite", "non_finite_geometry"),
+        ({"box": [1, 2, 1e300, 1e300]}, "beyond 1e+09", "non_finite_geometry"),
+        ({"outlines": [[0, 0, 1, 0, 1, 1e200]]}, "beyond 1e+09", "non_finite_geometry"),
+        ({"score": NAN}, "score is not finite", "dt_score_out_of_range"),
+        ({"score": INF}, "score is not finite", "dt_score_out_of_range"),
+        ({"class_id": -1}, "class", "dt_orphan_category_id"),
+        ({"frame": -1}, "image", "dt_orphan_image_id"),
+        ({"outlines": [[0, 0, 1, 1]]}, "has 4 numbers", "missing_geometry"),
+        ({"outlines": [[0, 0, 1, 1, 2, 2, 3]]}, "has 7 numbers", "missing_geometry"),
+        ({"outlines": [[0, 0, 1, 0, 1, 1], [0, 0, NAN, 1, 2, 2]]}, "not finite", "non_finite_geometry"),
+        ({"masks": (6, 8, b"5")}, "sum to 5", "invalid_rle"),
+        ({"masks": (8, 6, b"`1")}, "not the frame's size 6 x 8", "invalid_rle"),
+        ({"masks": (6, 8, b"\xff\x00")}, "not COCO-compressed", "invalid_rle"),
     ],
 )
-def test_one_bad_row_becomes_an_error_row_and_the_others_stay(builder: Builder, given: dict[str, object], message: str) -> None:
+def test_one_bad_row_becomes_an_error_row_and_the_others_stay(
+    builder: Builder, given: dict[str, object], message: str, reason: str
+) -> None:
     bad: dict[str, object] = {}
     for name, value in given.items():
         if name == "outlines":
@@ -152,8 +155,75 @@ def test_one_bad_row_becomes_an_error_row_and_the_others_stay(builder: Builder, 
     assert error["frame"] == (None if "frame" in given else "b.jpg")
     assert error["stage"] == "annotate"
     assert error["stage"] in STAGES
-    assert error["reason"] == "bad_annotation"
+    assert error["reason"] == reason
     assert error["reason"] in REASONS
+
+
+@pytest.mark.parametrize(("box", "told"), [([4, 2, 4, 8], "width 0.0, height 6.0"), ([1, 8, 4, 2], "width 3.0, height -6.0")])
+def test_a_box_without_area_is_kept_and_told(builder: Builder, box: list[float], told: str) -> None:
+    boxes = columns(3).box.copy()
+    boxes[1] = box
+    builder.add_objects("yolo", "r.json", columns(3, box=boxes))
+    made = builder.build()
+    assert made.objects.column("source_id").to_pylist() == ["0", "1", "2"]
+    assert made.objects.column("area").to_pylist()[1] == 0
+    (error,) = made.errors.to_pylist()
+    assert told in error["detail"]
+    assert (error["reason"], error["line"], error["object"]) == ("degenerate_bbox", 1, "yolo/1")
+
+
+def test_where_an_object_was_read_is_kept(builder: Builder) -> None:
+    builder.add_objects("labels", "l.json", columns(2))
+    builder.add_objects("labels", "more", columns(2, file=["a.txt", "b.txt"], source_id=["x", "y"], record=np.array([3, 9])))
+    rows = {r["source_id"]: (r["file"], r["record"]) for r in builder.build().objects.to_pylist()}
+    assert rows == {"0": ("l.json", 0), "1": ("l.json", 1), "x": ("a.txt", 3), "y": ("b.txt", 9)}
+
+
+def test_keypoints_lines_and_points_keep_their_kind(builder: Builder) -> None:
+    outlines = Outlines(np.array([0, 1, 2, 2, 2]), np.array([0, 4, 6]), np.array([0, 0, 5, 5, 2, 3], float))
+    keypoints = Ragged(np.array([0, 0, 0, 6, 9]), np.array([1, 2, 2, 3, 4, 0, 5, 6, 1], float))
+    kind = np.array([KINDS.index("polyline"), KINDS.index("point"), KINDS.index("keypoints"), -1], np.int8)
+    made_of = columns(4, outlines=outlines, keypoints=keypoints, kind=kind, box=np.full((4, 4), NAN))
+    made_of = with_shape_boxes(made_of, np.ones(4, bool))
+    builder.add_objects("labels", "l", made_of)
+    made = builder.build()
+    rows = made.objects.to_pylist()
+    assert {r["source_id"]: KINDS[r["kind"]] for r in rows} == {"0": "polyline", "1": "point", "2": "keypoints", "3": "box"}
+    by_source = {r["source_id"]: r for r in rows}
+    assert by_source["0"]["box"] == [0, 0, 5, 5]
+    assert by_source["1"]["box"] == [2, 3, 2, 3]
+    assert by_source["2"]["box"] == [1, 2, 1, 2]  # the visible one alone
+    assert by_source["2"]["keypoints"] == [1, 2, 2, 3, 4, 0]
+    assert by_source["0"]["keypoints"] is None
+    assert [by_source[str(i)]["area"] for i in range(3)] == [0, 0, 0]
+    assert made.errors.column("object").to_pylist() == ["labels/3"]  # a box of no size; points and lines need none
+
+
+def test_answers_follow_their_frames(builder: Builder) -> None:
+    answers = AnswerColumns(
+        np.array([2, 0, 0, -1]), ["weather", "weather", "color", "weather"], np.array([0, 0, 0, 0]), np.arange(4),
+        source=[None, None, "7", None], score=np.array([0.5, NAN, 1.0, 1.0]), unscored=np.array([False, True, False, False]),
+        annotator=["ann", None, None, None],
+    )  # fmt: skip
+    builder.add_answers("labels", "l.json", answers)
+    made = builder.build()
+    rows = made.classifications.to_pylist()
+    assert [(r["frame"], r["question"], r["object"], r["score"], r["annotator"]) for r in rows] == [
+        ("b.jpg", "weather", None, None, None),
+        ("b.jpg", "color", "labels/7", 1.0, None),
+        ("c/d.jpg", "weather", None, 0.5, "ann"),
+    ]
+    (error,) = made.errors.to_pylist()
+    assert (error["reason"], error["line"]) == ("orphan_image_id", 3)
+
+
+def test_classes_by_name_and_places_of_frames(builder: Builder) -> None:
+    first = builder.name_classes(["dog", "cat", "dog"])
+    assert first.tolist()[0] == first.tolist()[2] != first.tolist()[1]
+    assert builder.name_classes(["cat"]).tolist() == [first.tolist()[1]]
+    builder.place_frames(np.array([1]), sequence=["cam"], position=[4], seconds=[0.5], split=["train"])
+    row = next(r for r in builder.build().frames.to_pylist() if r["sequence"])
+    assert (row["position"], row["seconds"], row["split"]) == (4, 0.5, "train")
 
 
 def test_every_set_of_bad_rows_is_accounted_for() -> None:
@@ -164,7 +234,7 @@ def test_every_set_of_bad_rows_is_accounted_for() -> None:
         box = np.array([[[0, 0, 1, 1], [0, 0, NAN, 1], [0, 0, 0, 1]][kind] for kind in mix], float)
         builder.add_objects("labels", "l", columns(4, box=box))
         made = builder.build()
-        assert made.objects.column("source_id").to_pylist() == [str(i) for i in range(4) if mix[i] == 0]
+        assert made.objects.column("source_id").to_pylist() == [str(i) for i in range(4) if mix[i] != 1]
         assert made.errors.column("line").to_pylist() == [i for i in range(4) if mix[i]]
 
 

@@ -1,7 +1,7 @@
 """The canonical tables of frames, objects and answers, and the Builder that every reader fills."""
 
 from gpu_quality.annotations.builder import Builder
-from gpu_quality.annotations.columns import Masks, ObjectColumns
+from gpu_quality.annotations.columns import AnswerColumns, Masks, ObjectColumns, Problem, Ragged
 from gpu_quality.annotations.tables import (
     CLASSIFICATIONS,
     ERRORS,
@@ -20,10 +20,13 @@ __all__ = [
     "ERRORS",
     "FRAMES",
     "OBJECTS",
+    "AnswerColumns",
     "Builder",
     "Dataset",
     "Masks",
     "ObjectColumns",
+    "Problem",
+    "Ragged",
     "empty",
     "names_of",
     "objects_tensor",

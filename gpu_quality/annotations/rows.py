@@ -7,17 +7,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpu_quality.annotations.columns import Masks, ObjectColumns, kinds
-from gpu_quality.annotations.tables import OBJECTS
+from gpu_quality.annotations.columns import AnswerColumns, Masks, ObjectColumns, Ragged, kinds
+from gpu_quality.annotations.tables import CLASSIFICATIONS, OBJECTS
 from gpu_quality.geometry.polygons import Outlines
 
 STORED = pa.schema([field for field in OBJECTS if field.name not in ("frame", "polygon")])
 """Columns of objects before they are sorted: `row` is the Builder's row of the frame, which gives `frame` in the end. Outlines,
 by far the largest column, wait in NumPy."""
+ANSWERED = pa.schema([*[field for field in CLASSIFICATIONS if field.name != "frame"], pa.field("row", pa.int32())])
+"""Columns of answers before they are sorted."""
 
 
-def arrow_rows(number: int, origin: str, columns: ObjectColumns) -> pa.Table:
-    """Checked objects of one origin as Arrow rows, in input order."""
+def arrow_rows(number: int, origin: str, file: str, columns: ObjectColumns) -> pa.Table:
+    """Checked objects of one origin as Arrow rows, in input order; `file` is their file where `columns` names none."""
     n = len(columns)
     source = pa.array(columns.source_id if columns.source_id is not None else columns.record).cast(pa.string())
     given: dict[str, Any] = {
@@ -30,6 +32,8 @@ def arrow_rows(number: int, origin: str, columns: ObjectColumns) -> pa.Table:
         "difficult": columns.difficult if columns.difficult is not None else np.zeros(n, bool),
         "kind": kinds(columns),
         "source_id": source,
+        "file": pa.repeat(file, n) if columns.file is None else pa.array(columns.file, pa.string()),
+        "record": columns.record,
         "row": columns.frame.astype(np.int32),
     }
     if columns.score is not None:
@@ -40,9 +44,48 @@ def arrow_rows(number: int, origin: str, columns: ObjectColumns) -> pa.Table:
         given["angle"] = pa.array(columns.angle, mask=np.isnan(columns.angle))
     if columns.masks is not None:
         given["rle"] = _rle(columns.masks)
-    arrays = [given.get(field.name, pa.nulls(n, field.type)) for field in STORED]
-    arrays = [a if isinstance(a, pa.Array) else pa.array(a, f.type) for a, f in zip(arrays, STORED, strict=True)]
-    return pa.table(arrays, STORED)
+    if columns.keypoints is not None:
+        given["keypoints"] = _lists(columns.keypoints)
+    if columns.probabilities is not None:
+        given["probabilities"] = _lists(columns.probabilities).cast(OBJECTS.field("probabilities").type)
+    if columns.annotator is not None:
+        given["annotator"] = pa.array(columns.annotator, pa.string())
+    if columns.annotation_seconds is not None:
+        given["annotation_seconds"] = pa.array(columns.annotation_seconds, mask=np.isnan(columns.annotation_seconds))
+    return _table(given, n, STORED)
+
+
+def answer_rows(number: int, origin: str, columns: AnswerColumns) -> pa.Table:
+    """Checked answers of one origin as Arrow rows, in input order."""
+    n = len(columns)
+    given: dict[str, Any] = {
+        "origin": np.full(n, number, np.int8),
+        "question": pa.array(columns.question, pa.string()),
+        "class_id": columns.class_id.astype(np.int32),
+        "row": columns.frame.astype(np.int32),
+    }
+    if columns.source is not None:
+        given["object"] = pa.array([None if s is None else f"{origin}/{s}" for s in columns.source], pa.string())
+    if columns.score is not None:
+        given["score"] = pa.array(columns.score, mask=columns.unscored)
+    if columns.probabilities is not None:
+        given["probabilities"] = _lists(columns.probabilities).cast(CLASSIFICATIONS.field("probabilities").type)
+    if columns.annotator is not None:
+        given["annotator"] = pa.array(columns.annotator, pa.string())
+    return _table(given, n, ANSWERED)
+
+
+def _table(given: dict[str, Any], n: int, schema: pa.Schema) -> pa.Table:
+    """The given columns in the order of the schema, null where nothing is given."""
+    arrays = [given.get(field.name, pa.nulls(n, field.type)) for field in schema]
+    return pa.table(
+        [a if isinstance(a, pa.Array) else pa.array(a, f.type) for a, f in zip(arrays, schema, strict=True)], schema
+    )
+
+
+def _lists(rows: Ragged) -> pa.Array:
+    """Rows of numbers as lists; null for an empty one."""
+    return pa.ListArray.from_arrays(pa.array(rows.offset, pa.int32()), pa.array(rows.values), mask=pa.array(rows.count == 0))
 
 
 def polygon_column(outlines: Outlines) -> pa.Array:

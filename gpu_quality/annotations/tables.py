@@ -50,14 +50,18 @@ OBJECTS: Final = pa.schema(
         pa.field("keypoints", pa.list_(pa.float64())),
         pa.field("probabilities", pa.list_(pa.float32())),
         pa.field("annotator", pa.string()),
+        pa.field("annotation_seconds", pa.float64()),
         pa.field("source_id", pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("record", pa.int64(), nullable=False),
         pa.field("row", pa.int32(), nullable=False),
     ]
 )
 """One row per label or prediction, sorted by (`row`, `origin`, input order); `row` is the row of its frame.
 
 `origin` counts into `Dataset.origins`, `class_id` into `Dataset.classes`, `kind` into `types.KINDS`. `polygon` holds rings of
-flat x y numbers, `rle` COCO-compressed counts. `area` is the declared one, else that of the shape."""
+flat x y numbers, `rle` COCO-compressed counts. `area` is the declared one, else that of the shape. `file` and `record` say
+where the object was read, as `uri` and `line` do in the error table; `annotation_seconds` is the time spent on it."""
 
 CLASSIFICATIONS: Final = pa.schema(
     [
