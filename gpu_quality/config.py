@@ -27,9 +27,13 @@ class AnnotationSource(_Model):
 
 
 class Source(_Model):
-    """What to score: images (folder, glob, list file), labels, prediction sets by name."""
+    """What to score: images (folder, glob, list file), labels, prediction sets by name.
+
+    With `sequences` "folders" the images of each folder are one ordered sequence, as frames of a video are.
+    """
 
     images: str | None = None
+    sequences: Literal["none", "folders"] = "none"
     labels: AnnotationSource | None = None
     predictions: dict[str, AnnotationSource] = Field(default_factory=dict)
 

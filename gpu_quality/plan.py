@@ -11,8 +11,12 @@ from gpu_quality.errors import PlanError, UnknownNameError
 from gpu_quality.registry import RESOURCES, ROOTS, Node
 from gpu_quality.text import close
 
-TABLE_ROOTS = frozenset({"sizes", "sequence", "position"})
-"""Roots a table step may ask for: facts of all frames at once."""
+OBJECT_ROOTS = frozenset({"objects", "track", "annotation_seconds"})
+"""Roots with a row per object: a step that needs one runs once per origin."""
+TABLE_ROOTS = frozenset({"sizes", "sequence", "position", "seconds"}) | OBJECT_ROOTS
+"""Roots a table step may ask for: facts of all frames and all objects at once."""
+OFTEN_EMPTY = frozenset({"sequence", "track", "annotation_seconds"})
+"""Roots that many inputs leave empty; what needs one is computed by default only where it holds something."""
 PIXEL_ROOTS = frozenset({"pixels", "rgb", "facts"})
 """Roots for which image files are opened."""
 
@@ -113,7 +117,7 @@ class Plan:
             roots=frozenset(needs & ROOTS),
             resources=frozenset({need for step in steps.values() for need in step.needs} & RESOURCES),
             stream=_with_forget(_with_modes(stream_steps), keep),
-            table=tuple(table_steps),
+            table=tuple(_with_modes(table_steps, {name for name in keep if steps[name].node.per == "object"})),
             keep=keep,
             columns=columns,
         )
@@ -187,9 +191,10 @@ def _has_meaning(name: str) -> bool:
         return False
 
 
-def default_metrics(*, pixels: bool, objects: bool) -> dict[str, Wanted]:
-    """Every declared metric whose needs this input can meet: of frames and, with labels or predictions, of objects."""
-    absent = (set() if pixels else set(PIXEL_ROOTS)) | (set() if objects else {"objects"})
+def default_metrics(*, absent: Collection[str] = ()) -> dict[str, Wanted]:
+    """Every declared metric whose needs this input can meet; `absent` names the roots that it does not have, or that hold
+    nothing: "sequence" where all images are lone ones, "track" where no object has one.
+    """
     wanted = {}
     for name in registry.metrics():
         try:
@@ -267,16 +272,24 @@ def _table_names(steps: Mapping[str, Step], order: Iterable[str]) -> frozenset[s
     return frozenset(table)
 
 
+_WHAT = {
+    "objects": "labels or predictions (--labels, --predictions)",
+    "track": "labels or predictions with track ids",
+    "annotation_seconds": "labels that say how long their annotation took",
+    "sequence": "frames of a video or an ordered group of images",
+}
+
+
 def _check_roots(steps: Mapping[str, Step], table: Collection[str], absent: Collection[str]) -> None:
     for name, step in steps.items():
-        if step.node.per == "classification" or (name in table and step.node.per != "frame"):
+        if step.node.per == "classification" or (name in table and step.node.per == "region"):
             raise PlanError(f"{name} gives values per {step.node.per} over={step.node.over!r}, which nothing runs yet")
         for need in step.needs:
             if need in absent:
-                what = {"objects": "labels or predictions (--labels, --predictions)"}.get(need, f"{need} (an image source)")
+                what = _WHAT.get(need, f"{need} (an image source)")
                 raise PlanError(f"{name} needs {what}, which this input does not have")
-            if name in table and _is_of_objects(steps, need):
-                raise PlanError(f"{name} runs on stored columns of frames and cannot see {need!r}, which is about objects")
+            if name in table and step.node.per == "object" and _per(steps, need) == "region":
+                raise PlanError(f"{name} runs on stored columns of objects; {need!r} is about regions, which nothing runs yet")
             if name in table and need in ROOTS and need not in TABLE_ROOTS:
                 raise PlanError(
                     f"{name} runs on stored columns and cannot see {need!r}", hint="move that part to an over='batch' metric"
@@ -285,9 +298,9 @@ def _check_roots(steps: Mapping[str, Step], table: Collection[str], absent: Coll
                 raise PlanError(f"{name} sees one batch; {need!r} exists only for over='sequence' or 'dataset'")
 
 
-def _is_of_objects(steps: Mapping[str, Step], need: str) -> bool:
-    """Whether a need lies in no column of the frame table."""
-    return need not in ROOTS | RESOURCES | TABLE_ROOTS and steps[_producer(steps, need)].node.per == "object"
+def _per(steps: Mapping[str, Step], need: str) -> str:
+    """What one row of a need is; "" for a root or a resource."""
+    return "" if need in ROOTS | RESOURCES | TABLE_ROOTS else steps[_producer(steps, need)].node.per
 
 
 def _fingerprint(step: Step, steps: Mapping[str, Step], prints: Mapping[str, str], given: Mapping[str, object]) -> str:
@@ -304,14 +317,14 @@ def _fingerprint(step: Step, steps: Mapping[str, Step], prints: Mapping[str, str
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _with_modes(steps: Iterable[Step]) -> list[Step]:
-    """Mark steps that run per stack of equal sizes or per origin."""
+def _with_modes(steps: Iterable[Step], of_objects: Iterable[str] = ()) -> list[Step]:
+    """Mark steps that run per stack of equal sizes or per origin; `of_objects` are stored columns with a row per object."""
     stacked: set[str] = set()
-    by_origin: set[str] = set()
+    by_origin: set[str] = set(of_objects) | OBJECT_ROOTS
     marked = []
     for step in steps:
         is_stacked = "rgb" in step.needs or any(need in stacked for need in step.needs)
-        is_by_origin = "objects" in step.needs or any(need in by_origin for need in step.needs)
+        is_by_origin = any(need in by_origin for need in step.needs)
         if is_stacked and is_by_origin:
             raise PlanError(f"{step.name} needs rgb and objects at once", hint="use `pixels` or `regions` instead of `rgb`")
         names = {step.name, *step.node.gives}

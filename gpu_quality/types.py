@@ -79,10 +79,13 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Width and height of every frame of the batch in pixels of the canonical frame."""
+    """Width and height of every frame of the batch in pixels of the canonical frame.
 
-    width: Int32[Tensor, " b"]
-    height: Int32[Tensor, " b"]
+    Where some are unknown (labels without images), the tensors are float64 and hold NaN there.
+    """
+
+    width: Int32[Tensor, " b"] | Float64[Tensor, " b"]
+    height: Int32[Tensor, " b"] | Float64[Tensor, " b"]
 
 
 @dataclass(frozen=True, slots=True)

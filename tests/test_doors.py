@@ -12,7 +12,7 @@ DOORS = {
     "numba": ("kernels/*/cpu.py",),
     "triton": ("kernels/*/cuda.py",),
     "shapely": ("geometry/*.py",),
-    "pyarrow": ("annotations/*.py", "store/*.py", "data/formats/*.py"),
+    "pyarrow": ("annotations/*.py", "store/*.py", "data/formats/*.py", "data/arrow*.py"),
     "pydantic": ("config.py",),
     "duckdb": ("store/query.py",),
     "simplejpeg": ("data/decode.py",),
@@ -20,7 +20,10 @@ DOORS = {
     "typer": ("cli/*.py",),
     "rich": ("cli/*.py",),
     "torchvision": ("functional/boxes.py", "cli/doctor.py"),
-    "orjson": ("data/formats/*.py",),
+    "orjson": ("data/formats/*.py", "authoring/*.py"),
+    "av": ("data/video.py",),
+    "fsspec": ("data/remote.py",),
+    "defusedxml": ("data/formats/xml_records.py",),
 }
 ALLOWED_BELOW = {"torch", "torchvision", "numpy", "numba", "llvmlite", "jaxtyping", "triton", "gpu_quality"}
 

@@ -129,14 +129,16 @@ def test_fingerprints_follow_meaning():
 
 
 def test_default_set_follows_the_input():
-    frames = plan.default_metrics(pixels=True, objects=False)
-    both = plan.default_metrics(pixels=True, objects=True)
-    blind = plan.default_metrics(pixels=False, objects=True)
+    frames = plan.default_metrics(absent={"objects", *plan.OFTEN_EMPTY})
+    both = plan.default_metrics(absent=plan.OFTEN_EMPTY)
+    blind = plan.default_metrics(absent=plan.PIXEL_ROOTS)
     assert {"brightness", "sharpness", "is_near_duplicates_issue", "odd_size_score"} <= set(frames)
     assert "object_count" in both
     assert "object_count" not in frames
     assert "object_area" in blind
     assert "brightness" not in blind
+    assert "frozen" in plan.default_metrics()
+    assert "frozen" not in both
 
 
 def test_explain_names_every_stage():

@@ -119,6 +119,14 @@ class Dataset:
     notes: tuple[str, ...] = ()
     """Sentences for the person: what was skipped and how often."""
 
+    def holds(self) -> dict[str, bool]:
+        """Which facts that many inputs lack this one has: sequences of frames, track ids, times of annotation."""
+        return {
+            "sequence": pc.any(pc.not_equal(self.frames.column("sequence"), "")).as_py() or False,
+            "track": self.objects.column("track").null_count < len(self.objects),
+            "annotation_seconds": self.objects.column("annotation_seconds").null_count < len(self.objects),
+        }
+
 
 def stable_id(*parts: str) -> str:
     """16 hex digits that depend on nothing but the texts: SHA-256, each text preceded by its length."""

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from gpu_quality.annotations import Builder
+from gpu_quality.api import inputs
 from gpu_quality.config import Source
 from gpu_quality.data.formats.folder import list_images
 from gpu_quality.errors import RETRYABLE, IncompatibleError
@@ -36,14 +37,13 @@ def check_inputs(store: Store, source: Source, dataset: Any, say: Callable[[str]
 
     Files already scored keep their numbers; one that changed before it was scored ends in the error table.
     """
+    if dataset is not None or not store.identity["pixels"]:
+        return None
     builder = Builder()
-    root = None
-    if dataset is not None:
-        return None
     if source.images is not None:
-        root = list_images(source.images, builder)
-    else:
-        return None
+        builder.root = list_images(source.images, builder)
+    else:  # the labels say where the images are
+        inputs.read_annotations(source, builder, say)
     columns = ["frame", "size_bytes", "mtime_ns"]
     frozen = store.frames(columns).to_pandas().set_index("frame")
     frozen = frozen[frozen["size_bytes"] >= 0]  # the others were missing from the start
@@ -60,7 +60,7 @@ def check_inputs(store: Store, source: Source, dataset: Any, say: Callable[[str]
     for names, what in ((added, "new"), (gone, "gone"), (changed, "changed")):
         if len(names):
             say(f"{len(names):,} files are {what} since {store.path} was begun, first {names[0]!r}; use another --out")
-    return root
+    return builder.root
 
 
 def drop_failed_shards(store: Store, columns: Collection[str], say: Callable[[str], None]) -> None:

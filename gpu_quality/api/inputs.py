@@ -2,9 +2,12 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gpu_quality import registry
 from gpu_quality.annotations import Builder, Dataset
@@ -22,22 +25,41 @@ def read_source(source: Source, say: Say, dataset: Any = None) -> tuple[Dataset,
     Raises `EmptyInputError` when there is nothing to score, `UsageError` when a file cannot be understood.
     """
     builder = Builder()
-    root = None
     if dataset is not None:
         list_dataset(dataset, builder)
     elif source.images is not None:
-        root = list_images(source.images, builder)
-    if source.labels is not None:
-        _read(source.labels, builder, "labels", say)
-    for name, predictions in source.predictions.items():
-        _read(predictions, builder, name, say)
-    tables = builder.build()
+        builder.root = list_images(source.images, builder)
+        if source.sequences == "folders":
+            _group_by_folder(builder)
+    read_annotations(source, builder, say)
+    tables, root = builder.build(), builder.root
     for note in tables.notes:
         say(note)
     if tables.frames.num_rows == 0:
         what = source.images or (source.labels and source.labels.path) or "the source"
         raise EmptyInputError(f"there is no image in {what}", hint="give a folder, a glob, or a text file with one path a line")
     return tables, root
+
+
+def read_annotations(source: Source, builder: Builder, say: Say) -> None:
+    """Add the labels and predictions of a source; where no images are listed yet, a format that knows its images lists them."""
+    if source.labels is not None:
+        _read(source.labels, builder, "labels", say)
+    for name, predictions in source.predictions.items():
+        _read(predictions, builder, name, say)
+
+
+def _group_by_folder(builder: Builder) -> None:
+    """Make the images of each folder a sequence, in the order of their names."""
+    names = sorted(builder.frame_rows)
+    folders = [name.rpartition("/")[0] or "." for name in names]
+    seen: Counter[str] = Counter()
+    positions = []
+    for folder in folders:
+        positions.append(seen[folder])
+        seen[folder] += 1
+    rows = np.array([builder.frame_rows[name] for name in names], np.int64)
+    builder.place_frames(rows, sequence=folders, position=positions)
 
 
 def list_dataset(dataset: Any, builder: Builder) -> None:

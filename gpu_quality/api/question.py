@@ -18,10 +18,15 @@ SHARDS_AIMED_AT: Final = 500
 SMALLEST_SHARD, LARGEST_SHARD = 256, 8192
 
 
-def shard_size(frames: int, configured: str | int) -> int:
-    """Frames per shard: a power of two from 256 to 8,192 that gives about 500 shards, unless configured."""
+def shard_size(frames: int, configured: str | int, *, pixels: bool = True) -> int:
+    """Frames per shard: a power of two from 256 to 8,192 that gives about 500 shards, unless configured.
+
+    Without images to open it is 8,192: scoring such a shard takes less time than committing hundreds of small ones.
+    """
     if configured != "auto":
         return int(configured)
+    if not pixels:
+        return LARGEST_SHARD
     wanted = 2 ** round(math.log2(max(frames, 1) / SHARDS_AIMED_AT)) if frames else SMALLEST_SHARD
     return int(min(max(wanted, SMALLEST_SHARD), LARGEST_SHARD))
 
@@ -30,7 +35,8 @@ def _question(config: RunConfig, dataset: Any) -> dict[str, Any]:
     """The part of `run.json` that a resumed run has to agree with, key by key."""
     return {
         **inputs.identity(config.source),
-        "pixels": dataset is not None or config.source.images is not None,
+        "images": dataset is not None or config.source.images is not None,
+        "sequences": config.source.sequences,
         "objects": config.source.labels is not None or bool(config.source.predictions),
         "decode": config.decode.meaning(),
         "regions": sorted(config.regions),
@@ -58,11 +64,18 @@ def open_or_create(config: RunConfig, out: Path, progress: Progress, dataset: An
         plan.parse_wanted(config.metrics)  # a misspelt name is told before a long listing
     tables, root = inputs.read_source(config.source, progress.say, dataset)
     progress.say(f"{tables.frames.num_rows:,} frames listed")
-    size = shard_size(tables.frames.num_rows, config.engine.shard)
-    facts = {"origins": list(tables.origins), "classes": list(tables.classes), "class_sources": list(tables.class_sources)}
+    pixels = dataset is not None or root is not None
+    facts = {
+        "pixels": pixels,
+        "holds": tables.holds(),
+        "origins": list(tables.origins),
+        "classes": list(tables.classes),
+        "class_sources": list(tables.class_sources),
+        "shard_size": shard_size(tables.frames.num_rows, config.engine.shard, pixels=pixels),
+    }
     store = Store.create(
         out,
-        {**question, **facts, "shard_size": size},
+        {**question, **facts},
         {
             "frames": tables.frames,
             "objects": tables.objects,

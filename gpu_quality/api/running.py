@@ -16,12 +16,12 @@ from gpu_quality.api import changes
 from gpu_quality.api.layers import Pending, pending_layers
 from gpu_quality.api.progress import Progress
 from gpu_quality.api.question import log_source, open_or_create, reject_dataset_mixup
+from gpu_quality.api.tabling import run_table_layer
 from gpu_quality.config import RunConfig
 from gpu_quality.data.decode import DecodeSettings
 from gpu_quality.data.loader import LoaderSettings
 from gpu_quality.engine.inline import run_inline
 from gpu_quality.engine.local import preload, run_local
-from gpu_quality.engine.tables import run_tables
 from gpu_quality.engine.worker import Job, Receipt
 from gpu_quality.errors import ErrorBudgetError, UsageError
 from gpu_quality.store.lock import writer_lock
@@ -60,7 +60,9 @@ def run_config(
             for layer in (p for p in pending if not p.table):
                 _stream(config, store, wanted, layer, job, progress)
             for layer in (p for p in pending if p.table):
-                _table(store, wanted, layer, config, progress)
+                run_table_layer(store, wanted, layer, config, progress.say)
+                _check_budget(config, store.input.count("frames"), 0, changes.failed_before(store, layer.name)[1], store)
+                store.finish(layer.name)
         except Exception as error:
             store.log("errors.log", "".join(traceback.format_exception(error)) + "\n")
             raise
@@ -70,11 +72,12 @@ def run_config(
 def build_plan(config: RunConfig, identity: Mapping[str, Any]) -> plan.Plan:
     """The plan for a frozen input: what was asked, or everything its roots allow."""
     pixels, objects = bool(identity["pixels"]), bool(identity["objects"])
+    absent = (set() if pixels else {*plan.PIXEL_ROOTS, "regions"}) | (set() if objects else {"objects"})
     if config.metrics == "default":
-        wanted = plan.default_metrics(pixels=pixels, objects=objects)
+        held = identity.get("holds", {})
+        wanted = plan.default_metrics(absent=absent | {root for root in plan.OFTEN_EMPTY if not held.get(root)})
     else:
         wanted = plan.parse_wanted(config.metrics)
-    absent = (set() if pixels else {*plan.PIXEL_ROOTS, "regions"}) | (set() if objects else {"objects"})
     given = {"decode": config.decode.meaning(), "seed": config.seed, "classes": identity["classes"]}
     return plan.Plan.build(wanted, given=given, absent=absent)
 
@@ -171,39 +174,6 @@ def _check_budget(config: RunConfig, listed: int, failed: int, cells: Mapping[st
                 f"metric {metric} failed on {count:,} of {listed:,} frames, more than --max-errors {config.max_errors}",
                 hint=see,
             )
-
-
-def _table(store: Store, wanted: plan.Plan, layer: Pending, config: RunConfig, progress: Progress) -> None:
-    """Compute the columns of a table layer from stored ones and complete it."""
-    steps = {step.name for step in wanted.table}
-    known = set(store.columns()) | set(store.input.columns("frames"))
-    needed = {need for step in wanted.table for need in step.needs} - steps
-    names = {"frame", "uri", "sequence", "position", "width", "height"} | needed & known
-    frames = store.table("frame", sorted(names))
-    frames["scored"] = ~frames["frame"].isin(changes.failed_frames(store)["frame"])
-    result = run_tables(wanted, frames, {"seed": config.seed, "classes": tuple(store.identity["classes"])}, progress.say)
-    ids = frames["frame"].to_numpy()
-    keep = set(layer.columns)
-    tables: dict[str, Any] = {"frames": {name: values for name, values in result.frame.items() if name in keep}}
-    nulls = [(ids[row], None, name, reason) for row, name, reason in result.nulls if name in keep]
-    if nulls:
-        fields = ("frame", "object", "metric", "reason")
-        tables["nulls"] = {name: list(values) for name, values in zip(fields, zip(*nulls, strict=True), strict=True)}
-    errors = [e for e in result.errors if e.metric in keep]
-    if errors:
-        tables["errors"] = {
-            "frame": [ids[e.frame] for e in errors],
-            "uri": [frames["uri"].iloc[e.frame] for e in errors],
-            "stage": ["score"] * len(errors),
-            "reason": [e.reason for e in errors],
-            "detail": [e.detail[:500] for e in errors],
-            "exc_type": [e.exc_type or None for e in errors],
-            "metric": [e.metric for e in errors],
-            "shard": ["all"] * len(errors),
-        }
-    store.commit(layer.name, "all", tables)
-    _check_budget(config, len(frames), 0, changes.failed_before(store, layer.name)[1], store)
-    store.finish(layer.name)
 
 
 def _logged(receipt: Receipt) -> dict[str, object]:

@@ -49,7 +49,7 @@ def score(
     wanted = (
         plan.parse_wanted([metrics] if isinstance(metrics, str) else metrics)
         if metrics is not None
-        else plan.default_metrics(pixels=True, objects=False)
+        else plan.default_metrics(absent={"objects", *plan.OFTEN_EMPTY})
     )
     built = plan.Plan.build(wanted, given={"decode": {}, "seed": seed, "classes": ()}, absent={"objects"})
     if not images:

@@ -11,7 +11,7 @@ from gpu_quality.config import RunConfig, parse_predictions
 from gpu_quality.errors import UsageError
 
 Metrics = Annotated[str | None, typer.Option("--metrics", help="Names with commas; without it, everything the input allows.")]
-Labels = Annotated[str | None, typer.Option("--labels", help="Labels: a COCO instances file.")]
+Labels = Annotated[str | None, typer.Option("--labels", help="Labels: a file or folder of any known format.")]
 Predictions = Annotated[list[str] | None, typer.Option("--predictions", help="NAME=PATH of a prediction set; may be repeated.")]
 
 
@@ -24,6 +24,10 @@ def run(
     labels: Labels = None,
     labels_format: Annotated[str | None, typer.Option(help="Format of --labels; guessed without it.")] = None,
     predictions: Predictions = None,
+    predictions_format: Annotated[str | None, typer.Option(help="Format of every --predictions; guessed without it.")] = None,
+    sequences: Annotated[
+        str | None, typer.Option(help="folders: the images of each folder are one ordered sequence.")
+    ] = None,
     metrics: Metrics = None,
     plugin: Plugins = None,
     engine: Annotated[str | None, typer.Option(help="local (a supervised child per device) or inline.")] = None,
@@ -45,6 +49,8 @@ def run(
 
     if labels_format and not labels:
         raise UsageError("--labels-format says how to read --labels, which is not given")
+    if predictions_format and not predictions:
+        raise UsageError("--predictions-format says how to read --predictions, which is not given")
     settings: dict[str, Any] = {}
     for key, name, value in (("engine", "kind", engine), ("engine", "device", device), ("decode", "threads", threads)):
         if value is not None:
@@ -54,13 +60,15 @@ def run(
         settings["source"] = {"images": source}
     if source is None and config is None and labels is None:
         raise UsageError("there is nothing to score", hint="gpu-quality run PHOTOS/ --out runs/a")
-    given = {"path": labels, "format": labels_format} if labels_format and labels else labels
+    if sequences is not None:
+        settings["source"] = settings.get("source", {}) | {"sequences": sequences}
+    sets = parse_predictions(tuple(predictions)) if predictions else None
     progress = TerminalProgress(stderr(), quiet=quiet or json)
     store = api.run(
         source if config is None else RunConfig.load(Path(config)),
         out=out,
-        labels=given,
-        predictions=parse_predictions(tuple(predictions)) if predictions else None,
+        labels=None if labels is None else _named(labels, labels_format),
+        predictions=sets and {name: _named(path, predictions_format) for name, path in sets.items()},
         metrics=_names(metrics),
         settings=settings,
         plugins=plugin or (),
@@ -76,6 +84,11 @@ def run(
         stderr().print(_last_line(status), markup=False)
     if failures and not errors_ok:
         raise typer.Exit(3)
+
+
+def _named(path: str, format_: str | None) -> dict[str, str]:
+    """Where annotations lie, and in which format where that is said."""
+    return {"path": path} if format_ is None else {"path": path, "format": format_}
 
 
 def _names(metrics: str | None) -> list[str] | None:

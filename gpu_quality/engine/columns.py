@@ -36,7 +36,7 @@ class ShardColumns:
         self._hashed = hashed
         self._frame, self._object = _layout(plan, origins, len(frames), 0 if objects is None else len(objects))
         self._errors: list[dict[str, object]] = []
-        self._nulls: list[tuple[str, str | None, str, str]] = []
+        self._nulls: list[tuple[bool, str, np.ndarray, np.ndarray]] = []
         self._cells: defaultdict[str, set[int]] = defaultdict(set)
         self._names = frames["frame"].astype(str).tolist()
 
@@ -57,8 +57,9 @@ class ShardColumns:
         for table, found, place in ((self._frame, scored.frame, where), (self._object, scored.object, members)):
             for name, cells in found.items():
                 column = table[name]
-                column.value[place] = cells.value.to(column.value.dtype)
-                column.null[place] = cells.null
+                at = slice(None) if len(place) == len(column.null) else place  # a whole shard is in order
+                column.value[at] = cells.value.to(column.value.dtype)
+                column.null[at] = cells.null
                 self._note_nulls(name, cells, place, of_object=table is self._object)
         for error in scored.errors:
             self._cell_error(error, rows, members)
@@ -81,8 +82,7 @@ class ShardColumns:
             )
             tables["errors"] = {name: [row[name] for row in order] for name in order[0]}
         if self._nulls:
-            names = ("frame", "object", "metric", "reason")
-            tables["nulls"] = {name: list(values) for name, values in zip(names, zip(*self._nulls, strict=True), strict=True)}
+            tables["nulls"] = self._reasons()
         return tables
 
     def _finished(self, table: Mapping[str, Cells]) -> dict[str, np.ndarray]:
@@ -92,15 +92,23 @@ class ShardColumns:
         }
 
     def _note_nulls(self, name: str, cells: Cells, place: Tensor, *, of_object: bool) -> None:
-        """Say why a cell is null where the metric's definition leaves it undefined."""
-        for index in (cells.null > 0).nonzero().flatten().tolist():
-            row = int(place[index])
-            frame, object_id = self._ids(row) if of_object else (self._names[row], None)
-            self._nulls.append((frame, object_id, name, NULL_REASONS[int(cells.null[index]) - 1]))
+        """Remember which cells are null because the metric's definition leaves them undefined, and why."""
+        found = (cells.null > 0).nonzero().flatten()
+        if len(found):
+            self._nulls.append((of_object, name, place[found].numpy(), cells.null[found].numpy()))
 
-    def _ids(self, row: int) -> tuple[str, str]:
-        assert self.objects is not None  # noqa: S101 - only called for rows of the object table
-        return self._names[int(self.objects.frame[row])], self.objects.ids[row]
+    def _reasons(self) -> Columns:
+        """The table of nulls: frame, object, metric and reason of each."""
+        names, reasons = np.array(self._names, dtype=object), np.array(NULL_REASONS, dtype=object)
+        ids = np.array(() if self.objects is None else self.objects.ids, dtype=object)
+        frame, own, metric, reason = [], [], [], []
+        for of_object, name, rows, code in self._nulls:
+            frame.append(names[self.objects.frame.numpy()[rows] if of_object and self.objects is not None else rows])
+            own.append(ids[rows] if of_object else np.full(len(rows), None))
+            metric.append(np.full(len(rows), name, dtype=object))
+            reason.append(reasons[code - 1])
+        parts = {"frame": frame, "object": own, "metric": metric, "reason": reason}
+        return {name: np.concatenate(values) for name, values in parts.items()}
 
     def _cell_error(self, error: CellError, rows: Sequence[int], members: Tensor) -> None:
         object_id = None if error.object is None or self.objects is None else self.objects.ids[int(members[error.object])]

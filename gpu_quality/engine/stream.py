@@ -51,7 +51,8 @@ class Rows:
 class Work:
     """One batch as the stream sees it.
 
-    `picked` are the objects that are regions; `single` gives frame `i` as a batch of one.
+    `picked` are the objects that are regions; `single` gives frame `i` as a batch of one. `of_objects` are the names of roots
+    with a row per object. Frames in `unsized` have sizes of NaN: what comes out as NaN there is unknown, not wrong.
     """
 
     roots: Roots
@@ -59,6 +60,8 @@ class Work:
     objects: Objects | None
     picked: Tensor
     single: "Callable[[int], Work] | None" = None
+    of_objects: frozenset[str] = frozenset()
+    unsized: Tensor | None = None
 
 
 class _Failed:
@@ -88,7 +91,8 @@ class Stream:
         for step in self.plan.stream:
             if step.by_origin:
                 for origin, indices in enumerate(members):
-                    inner = {**env, **by_origin[origin], "objects": _select(work.objects, indices)}
+                    own = {name: env[name][indices] for name in work.of_objects}
+                    inner = {**env, **own, **by_origin[origin], "objects": _select(work.objects, indices)}
                     value = self._guarded(step, inner, work, indices)
                     by_origin[origin].update(_named(step, value))
                     self._keep(step, value, work, rows, origin, indices)
@@ -182,7 +186,7 @@ class Stream:
                 return
         if per == "frame":
             name = step.name if origin == 0 or indices is None else f"{step.name}_{self.origins[origin]}"
-            rows.frame[name] = self._cells(step, value, work.frames, rows, lambda i: (i, None), work)
+            rows.frame[name] = self._cells(step, value, work.frames, rows, lambda i: (i, None), work, work.unsized)
         elif per == "region":
             cells = self._cells(step, value, work.frames + len(work.picked), rows, lambda i: _owner(i, work), work)
             rows.frame[step.name] = Cells(cells.value[: work.frames], cells.null[: work.frames])
@@ -192,15 +196,28 @@ class Stream:
                 whole.null[work.picked] = cells.null[work.frames :]
         elif indices is not None and work.objects is not None:
             owner = work.objects.frame
-            cells = self._cells(step, value, len(indices), rows, lambda i: (int(owner[indices[i]]), int(indices[i])), work)
+            unsized = None if work.unsized is None else work.unsized[owner[indices]]
+            cells = self._cells(
+                step, value, len(indices), rows, lambda i: (int(owner[indices[i]]), int(indices[i])), work, unsized
+            )
             whole = rows.object.setdefault(step.name, _empty(total, cells.value.dtype))
             whole.value[indices] = cells.value.to(whole.value.dtype)
             whole.null[indices] = cells.null
 
     def _cells(
-        self, step: Step, value: Any, expected: int, rows: Rows, owner: Callable[[int], tuple[int, int | None]], work: Work
+        self,
+        step: Step,
+        value: Any,
+        expected: int,
+        rows: Rows,
+        owner: Callable[[int], tuple[int, int | None]],
+        work: Work,
+        unsized: Tensor | None = None,
     ) -> Cells:
-        """Check a result against the metric's declaration; what does not fit becomes null with an error."""
+        """Check a result against the metric's declaration; what does not fit becomes null with an error.
+
+        Rows in `unsized` lie in frames of unknown size: they are null where that leaves no number.
+        """
         null = torch.zeros(expected, dtype=torch.int8)
         problem, exc_type = _problem(step, value, expected)
         if isinstance(value, Masked) and not problem:
@@ -216,6 +233,8 @@ class Stream:
             return Cells(torch.zeros(expected, dtype=torch.float64), null)
         value = value.detach().cpu()
         if value.is_floating_point():
+            if unsized is not None:
+                null[unsized & ~torch.isfinite(value) & (null == 0)] = 1 + NULL_REASONS.index("no_metadata")
             for row in (~torch.isfinite(value) & (null == 0)).nonzero().flatten().tolist():
                 null[row] = -1
                 detail = f"{step.name} is {value[row].item()}; return types.Masked where it is undefined"

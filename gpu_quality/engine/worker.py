@@ -22,7 +22,7 @@ from gpu_quality.plan import Plan
 from gpu_quality.store.store import Store
 from gpu_quality.types import Facts, Frame, Objects, Pixels, Shard, Sizes, moved
 
-BLIND_BATCH = 4096
+BLIND_BATCH = 8192
 """Frames per batch when no image is opened."""
 Culprits = Mapping[int, FrameError]
 Heartbeat = Callable[[int, int], None]
@@ -123,7 +123,7 @@ class Worker:
             yield from load(self._source(frames), rows, self.job.loader)
             return
         for start in range(0, len(rows), BLIND_BATCH):
-            yield _blind(frames, rows[start : start + BLIND_BATCH])
+            yield _Blind(rows[start : start + BLIND_BATCH], [])
 
     def _source(self, frames: pd.DataFrame) -> Source:
         if self.job.dataset is not None:
@@ -141,15 +141,13 @@ class Worker:
             place = torch.full((len(frames),), -1, dtype=torch.int64)
             place[rows] = torch.arange(len(rows))
             members = (place[objects.frame] >= 0).nonzero().flatten()
-            inside = objects.select(members)
+            inside = objects if len(members) == len(objects) else objects.select(members)
             inside = replace(inside, frame=place[inside.frame])
-        named = tuple(_frame(frames, row) for row in loaded.rows) if "frames" in self.job.plan.roots else ()
+        named = _frames(frames.iloc[loaded.rows]) if "frames" in self.job.plan.roots else ()
         if loaded.pixels is not None:
             sizes = Sizes(loaded.pixels.width, loaded.pixels.height)
         else:
-            cut = frames.iloc[loaded.rows]
-            width, height = (torch.tensor(cut[name].to_numpy(np.int32)) for name in ("width", "height"))
-            sizes = Sizes(width, height)
+            sizes = declared_sizes(frames.iloc[loaded.rows])
         return self._assemble(named, sizes, inside, loaded.pixels, loaded.facts, single=True), members
 
     def _assemble(
@@ -189,7 +187,10 @@ class Worker:
             )
 
         given = {name: value for name, value in roots.items() if name in wanted or (name == "pixels" and "rgb" in wanted)}
-        return Work(given, len(sizes.width), objects, picked, alone if single else None)
+        unknown = sizes.width.isnan() | sizes.height.isnan()
+        return Work(
+            given, len(sizes.width), objects, picked, alone if single else None, unsized=unknown if unknown.any() else None
+        )
 
 
 def _path(uri: str) -> str:
@@ -216,21 +217,17 @@ class _Blind:
         return [""] * len(self.rows)
 
 
-def _blind(frames: pd.DataFrame, rows: list[int]) -> _Blind:
-    """A batch without pixels: frames whose size is unknown fail, since most geometry needs it."""
-    known = frames["width"].notna() & frames["height"].notna()
-    good = [row for row in rows if known.iloc[row]]
-    error = FrameError("bad_dimensions", "width and height are unknown without the image", stage="open")
-    failures = [Failure(row, error) for row in rows if not known.iloc[row]]
-    return _Blind(good, failures)
+def declared_sizes(frames: pd.DataFrame) -> Sizes:
+    """Sizes the labels claim; NaN, and all of them floating, where a frame's size is unknown."""
+    columns = [frames[name].to_numpy(np.float64, na_value=np.nan) for name in ("width", "height")]
+    width, height = (torch.tensor(c) if np.isnan(c).any() else torch.tensor(c.astype(np.int32)) for c in columns)
+    return Sizes(width, height)
 
 
-def _frame(frames: pd.DataFrame, row: int) -> Frame:
-    seconds = frames["seconds"].iloc[row]
-    return Frame(
-        str(frames["frame"].iloc[row]),
-        str(frames["uri"].iloc[row]),
-        str(frames["sequence"].iloc[row] or ""),
-        int(frames["position"].iloc[row]),
-        None if pd.isna(seconds) else float(seconds),
+def _frames(frames: pd.DataFrame) -> tuple[Frame, ...]:
+    """The rows of the frame table as metrics see them."""
+    columns = (frames[name].tolist() for name in ("frame", "uri", "sequence", "position", "seconds"))
+    return tuple(
+        Frame(str(name), str(uri), str(sequence or ""), int(position), None if pd.isna(seconds) else float(seconds))
+        for name, uri, sequence, position, seconds in zip(*columns, strict=True)
     )

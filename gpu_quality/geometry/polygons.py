@@ -33,9 +33,9 @@ class Outlines:
     def take(self, keep: Ints) -> "Outlines":
         """The outlines of some of the objects, in the order asked for."""
         count = np.diff(self.rings)[keep]
-        ring = _ranges(self.rings[:-1][keep], count)
+        ring = ranges(self.rings[:-1][keep], count)
         length = np.diff(self.numbers)[ring]
-        return Outlines(offsets(count), offsets(length), self.values[_ranges(self.numbers[:-1][ring], length)])
+        return Outlines(offsets(count), offsets(length), self.values[ranges(self.numbers[:-1][ring], length)])
 
 
 def reordered(pieces: list[Outlines | int], order: Ints) -> Outlines:
@@ -57,7 +57,7 @@ def reordered(pieces: list[Outlines | int], order: Ints) -> Outlines:
     where = {}
     for start, piece in zip(starts, pieces, strict=True):
         if isinstance(piece, Outlines):
-            where[start] = _ranges(first_ring[place[start : start + len(piece)]], np.diff(piece.rings))
+            where[start] = ranges(first_ring[place[start : start + len(piece)]], np.diff(piece.rings))
             length[where[start]] = np.diff(piece.numbers)
     numbers = offsets(length)
     values = np.empty(numbers[-1])
@@ -65,7 +65,7 @@ def reordered(pieces: list[Outlines | int], order: Ints) -> Outlines:
         piece = pieces.pop()
         ring = where.pop(starts.pop(), None)
         if isinstance(piece, Outlines) and ring is not None:
-            values[_ranges(numbers[ring], length[ring])] = piece.values
+            values[ranges(numbers[ring], length[ring])] = piece.values
     return Outlines(first_ring, numbers, values)
 
 
@@ -74,24 +74,24 @@ def offsets(lengths: Ints) -> Ints:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
 
 
-def _ranges(start: Ints, length: Ints) -> Ints:
+def ranges(start: Ints, length: Ints) -> Ints:
     """The numbers of all ranges start .. start + length, side by side."""
     first = offsets(length)
     return np.arange(first[-1]) + np.repeat(start - first[:-1], length)
 
 
-def check(outlines: Outlines) -> list[str]:
-    """Per object what is wrong with its rings, "" where nothing is: each needs three finite points."""
+def check(outlines: Outlines, least: int = 6) -> list[str]:
+    """Per object what is wrong with its rings, "" where nothing is: each needs at least `least` numbers, all finite."""
     length = np.diff(outlines.numbers)
     owner = np.repeat(np.arange(len(outlines)), np.diff(outlines.rings))
     infinite = np.zeros(len(length), bool)
     infinite[np.repeat(np.arange(len(length)), length)[~(np.abs(outlines.values) <= FARTHEST)]] = True
     problems = [""] * len(outlines)
-    for r in np.flatnonzero((length < 6) | (length % 2 == 1) | infinite)[::-1]:
+    for r in np.flatnonzero((length < least) | (length % 2 == 1) | infinite)[::-1]:
         if infinite[r]:
             text = f"a ring of the polygon holds a number that is not finite or beyond {FARTHEST:g}"
         else:
-            text = f"a ring of the polygon has {length[r]} numbers; it takes an even count of at least 6"
+            text = f"a ring of the polygon has {length[r]} numbers; it takes an even count of at least {least}"
         problems[owner[r]] = text
     return problems
 
@@ -163,9 +163,13 @@ def shapes(outlines: Outlines) -> Any:
     simple = shapely.is_valid(faces)
     first, count = outlines.rings[:-1], np.diff(outlines.rings)
     out = np.full(len(outlines), shapely.Polygon(), dtype=object)
-    for i in np.flatnonzero(count):
-        plain = count[i] == 1 and simple[first[i]]
-        out[i] = faces[first[i]] if plain else _odd_faces(outlines.take(np.array([i])))
+    single = np.flatnonzero(count == 1)
+    plain = single[simple[first[single]]]
+    out[plain] = faces[first[plain]]
+    hard = count > 0
+    hard[plain] = False
+    for i in np.flatnonzero(hard):
+        out[i] = _odd_faces(outlines.take(np.array([i])))
     return out
 
 
@@ -220,7 +224,7 @@ def _crossings(outlines: Outlines, height: Ints) -> tuple[Ints, Ints, Floats]:
     rows = last - first
     for piece in _pieces(rows):
         edge = np.repeat(np.arange(piece.start, piece.stop), rows[piece])
-        y = _ranges(first[piece], rows[piece])
+        y = ranges(first[piece], rows[piece])
         share = (y + 0.5 - a[edge, 1]) / (b[edge, 1] - a[edge, 1])
         found.append((owner[edge], y, a[edge, 0] + share * (b[edge, 0] - a[edge, 0])))
     if not found:

@@ -11,37 +11,38 @@ from gpu_quality.types import Facts, Frame, Masked, Objects, Sizes
 
 
 @metric(unit="pixel", bounds=(1, float("inf")))
-def width(sizes: Sizes) -> Int64[Tensor, " b"]:
+def width(sizes: Sizes) -> Int64[Tensor, " b"] | Masked:
     r"""How wide a frame is.
 
     .. math:: W
-    Range: 1 and up.
+    Range: 1 and up; null where neither an image nor the labels tell.
     Depends on: EXIF orientation, which is applied first.
     """
-    return sizes.width.long()
+    return Masked(sizes.width.long(), sizes.width.isnan(), "no_metadata")
 
 
 @metric(unit="pixel", bounds=(1, float("inf")))
-def height(sizes: Sizes) -> Int64[Tensor, " b"]:
+def height(sizes: Sizes) -> Int64[Tensor, " b"] | Masked:
     r"""How high a frame is.
 
     .. math:: H
-    Range: 1 and up.
+    Range: 1 and up; null where neither an image nor the labels tell.
     Depends on: EXIF orientation, which is applied first.
     """
-    return sizes.height.long()
+    return Masked(sizes.height.long(), sizes.height.isnan(), "no_metadata")
 
 
 @metric(unit="pixel²", bounds=(1, float("inf")))
-def area(sizes: Sizes) -> Int64[Tensor, " b"]:
+def area(sizes: Sizes) -> Int64[Tensor, " b"] | Masked:
     r"""How many pixels a frame has.
 
     .. math:: W H
-    Range: 1 and up.
+    Range: 1 and up; null where neither an image nor the labels tell.
     Depends on: resolution.
     Source: Encord Active, "Area".
     """
-    return sizes.width.long() * sizes.height.long()
+    unknown = sizes.width.isnan() | sizes.height.isnan()
+    return Masked(sizes.width.long() * sizes.height.long(), unknown, "no_metadata")
 
 
 @metric(unit="ratio", bounds=(0.0, float("inf")))

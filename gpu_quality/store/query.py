@@ -23,7 +23,7 @@ _SQL_TYPE = {"string": "VARCHAR", "int64": "BIGINT"}
 
 
 def query(store: "Store", sql: str, parameters: Sequence[object] = ()) -> "pd.DataFrame":
-    """Answer of one SELECT over frames, objects, classifications, errors, nulls and results.
+    """Answer of one SELECT over frames, objects, classifications, errors, nulls, results, and the tables among the results.
 
     Only files of the store can be read and nothing can be written, loaded or configured. Raises `UsageError` with DuckDB's
     first line for a wrong or refused statement, and `CorruptError` for a damaged file.
@@ -113,8 +113,9 @@ def _make_views(connection: Any, store: "Store") -> list[str]:
     views = {kind: _joined(store, kind) for kind in PER.values()}
     views |= {name: _fixed(store, name) for name in FIXED}
     views["results"] = _results(store.path)
+    views |= {name: view for name, view in _result_tables(store.path).items() if name not in views}
     for name, select in views.items():
-        connection.execute(f"CREATE VIEW {name} AS {select}")
+        connection.execute(f"CREATE VIEW {_column(name)} AS {select}")
     found = connection.execute("SELECT DISTINCT column_name FROM duckdb_columns() WHERE NOT internal").fetchall()
     return [name for (name,) in found]
 
@@ -168,6 +169,12 @@ def _results(store: Path) -> str:
     if not paths:
         return "SELECT NULL::VARCHAR AS name, NULL::VARCHAR AS content WHERE false"
     return f"SELECT parse_filename(filename) AS name, content FROM read_text([{', '.join(paths)}])"
+
+
+def _result_tables(store: Path) -> dict[str, str]:
+    """A view for every result that is a table (health, balance, videos …), under the name of its file."""
+    files = {Path(name).stem: store / RESULTS / name for name in sorted(read_sums(store)) if name.endswith(".parquet")}
+    return {name: f"SELECT * FROM {_parquet([path])}" for name, path in files.items() if path.is_file()}
 
 
 def _first_line(error: Exception) -> str:

@@ -26,12 +26,6 @@ def sees_objects(objects):
     return None
 
 
-@gq.metric(unit="1", over="dataset")
-def of_objects(object_area_relative):
-    """Asks for a column of objects."""
-    return object_area_relative
-
-
 @gq.metric(unit="1", over="dataset", per="object")
 def per_object(brightness):
     """Is about objects, in the table pass."""
@@ -88,7 +82,7 @@ def run(tmp_path, monkeypatch):
     return go
 
 
-@pytest.mark.parametrize("metric", ["sees_objects", "of_objects", "per_object", "answers"])
+@pytest.mark.parametrize("metric", ["sees_objects", "per_object", "answers"])
 def test_what_nothing_runs_is_refused_before_a_file_is_opened(run, tmp_path, metric):
     with pytest.raises(errors.PlanError, match=metric):
         run([metric])

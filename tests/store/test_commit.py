@@ -139,12 +139,15 @@ WRITING = re.compile(
 
 
 def test_nothing_else_in_the_package_writes_files():
-    """`lock.py` creates the one file that is no data: it holds the kernel lock and is empty whenever nobody writes."""
+    """`lock.py` creates the one file that is no data: it holds the kernel lock and is empty whenever nobody writes.
+
+    Writers of annotation formats write where the person says, never into a store.
+    """
     package = Path(gpu_quality.__file__).parent
     writers = {
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
-        if WRITING.search(path.read_text(encoding="utf-8"))
+        if WRITING.search(path.read_text(encoding="utf-8")) and not path.match("data/formats/*_write.py")
     }
     assert writers == {"store/commit.py", "store/lock.py"}
 

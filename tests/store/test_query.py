@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gpu_quality.errors import CorruptError, UsageError
+from gpu_quality.store.layer import table_bytes
 from gpu_quality.store.store import Store
 from tests.store.small import LAYER, META, commit, create, digests, run
 
@@ -123,3 +124,11 @@ def test_a_damaged_file_is_no_mistake_of_the_user(tmp_path):
     (tmp_path / "layers" / LAYER / "00002" / "frames.parquet").write_bytes(b"PAR1")
     with pytest.raises(CorruptError):
         store.query("SELECT brightness FROM frames")
+
+
+def test_a_table_among_the_results_is_a_view(tmp_path):
+    store = run(tmp_path)
+    store.save_result("health.parquet", table_bytes({"code": ["tiny_box", "zero_area"], "count": [3, 1]}))
+    store.save_result("frames.parquet", table_bytes({"other": [1]}))
+    assert store.query("SELECT code FROM health ORDER BY count DESC")["code"].tolist() == ["tiny_box", "zero_area"]
+    assert len(store.query("SELECT brightness FROM frames")) == 11  # a result never hides a table of the store
