@@ -13,7 +13,12 @@ from gpu_quality.types import AREAL, KINDS
 
 def problems_of(columns: ObjectColumns, width: Ints, height: Ints) -> dict[int, Problem]:
     """What forbids to keep which row. `width` and `height` are those of each object's frame, -1 where unknown."""
-    found: dict[int, Problem] = {}
+    near = np.asarray((np.abs(columns.box) <= polygons.FARTHEST).all(axis=1))
+    found = {
+        int(i): Problem("non_finite_geometry", f"box is not finite, or beyond {polygons.FARTHEST:g}: {columns.box[i].tolist()}")
+        for i in np.flatnonzero(~near)
+    }
+    # A shape's own fault is told before that of the box that was to be made of it.
     if columns.masks is not None:
         found |= _mask_problems(columns.masks, width, height)
     if columns.outlines is not None:
@@ -22,10 +27,6 @@ def problems_of(columns: ObjectColumns, width: Ints, height: Ints) -> dict[int, 
     if columns.keypoints is not None:
         for i in np.flatnonzero(columns.keypoints.count % 3):
             found[int(i)] = Problem("keypoint_length", f"{columns.keypoints.count[i]} keypoint numbers are no triples x y v")
-    near = np.asarray((np.abs(columns.box) <= polygons.FARTHEST).all(axis=1))
-    for i in np.flatnonzero(~near):
-        text = f"box is not finite, or beyond {polygons.FARTHEST:g}: {columns.box[i].tolist()}"
-        found[int(i)] = Problem("non_finite_geometry", text)
     return found | place_problems(columns.frame, columns.class_id)
 
 
