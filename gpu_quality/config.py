@@ -33,6 +33,10 @@ class Source(_Model):
     """
 
     images: str | None = None
+    every: int = Field(1, ge=1)
+    """Of videos, every n-th frame."""
+    image_column: str | None = None
+    """The column of images of a table, where name and type leave it open."""
     sequences: Literal["none", "folders"] = "none"
     labels: AnnotationSource | None = None
     predictions: dict[str, AnnotationSource] = Field(default_factory=dict)
@@ -185,12 +189,13 @@ class _StrictLoader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
+        seen: set[object] = set()
+        for key in (self.construct_object(key, deep=True) for key, _ in node.value):
             if not isinstance(key, str | int | float | bool):
                 raise ConfigError(f"line {node.start_mark.line + 1}: a key must be a name, got {key!r:.80}")
-            if keys.count(key) > 1:
+            if key in seen:
                 raise ConfigError(f"line {node.start_mark.line + 1}: key {key!r} is given twice")
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 

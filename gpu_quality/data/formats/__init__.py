@@ -3,8 +3,12 @@
 import importlib
 from typing import Final
 
-FORMATS: Final = ("coco",)
-"""Modules of this package that declare a reader; no folder is ever scanned."""
+FORMATS: Final = (
+    *("encord", "panoptic", "labelbox", "coco", "voc", "cvat"),
+    *("yolo", "kitti", "mot", "dota", "openimages", "imagefolder", "boxes_txt"),
+)
+"""Modules of this package that declare a reader, in the order in which they are asked whether they know a path; no folder is
+ever scanned."""
 
 
 def load_formats() -> None:
