@@ -11,11 +11,11 @@ from gpu_quality.errors import PlanError, UnknownNameError
 from gpu_quality.registry import RESOURCES, ROOTS, Node
 from gpu_quality.text import close
 
-OBJECT_ROOTS = frozenset({"objects", "track", "annotation_seconds"})
+OBJECT_ROOTS = frozenset({"objects", "track", "outlined", "annotation_seconds"})
 """Roots with a row per object: a step that needs one runs once per origin."""
 TABLE_ROOTS = frozenset({"sizes", "sequence", "position", "seconds"}) | OBJECT_ROOTS
 """Roots a table step may ask for: facts of all frames and all objects at once."""
-OFTEN_EMPTY = frozenset({"sequence", "track", "annotation_seconds"})
+OFTEN_EMPTY = frozenset({"sequence", "track", "outlined", "annotation_seconds"})
 """Roots that many inputs leave empty; what needs one is computed by default only where it holds something."""
 PIXEL_ROOTS = frozenset({"pixels", "rgb", "facts"})
 """Roots for which image files are opened."""
@@ -275,6 +275,7 @@ def _table_names(steps: Mapping[str, Step], order: Iterable[str]) -> frozenset[s
 _WHAT = {
     "objects": "labels or predictions (--labels, --predictions)",
     "track": "labels or predictions with track ids",
+    "outlined": "polygons or masks",
     "annotation_seconds": "labels that say how long their annotation took",
     "sequence": "frames of a video or an ordered group of images",
 }

@@ -34,6 +34,7 @@ BUILT_IN: Final = (
     "gpu_quality.features.pixels",
     "gpu_quality.features.thumbnails",
     "gpu_quality.features.objects",
+    "gpu_quality.features.tracks",
     "gpu_quality.metrics.facts",
     "gpu_quality.metrics.color",
     "gpu_quality.metrics.exposure",
@@ -44,6 +45,8 @@ BUILT_IN: Final = (
     "gpu_quality.metrics.hashes",
     "gpu_quality.metrics.duplicates",
     "gpu_quality.metrics.objects",
+    "gpu_quality.metrics.shapes",
+    "gpu_quality.metrics.tracks",
 )
 """Modules that declare something; no folder is ever scanned."""
 

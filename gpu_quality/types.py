@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Bool, Float64, Int8, Int32, Int64, UInt8
 from torch import Tensor
 
+from gpu_quality.errors import NULL_REASONS
+
 KINDS: Final = ("box", "rotated_box", "polygon", "mask", "polyline", "point", "keypoints")
 """Shapes an object can have; the first four cover an area. `Shapes.kind` holds indices into this list."""
 AREAL: Final = 4
@@ -192,12 +194,19 @@ class Objects:
 class Masked:
     """A metric's result with rows that are undefined by its definition: they become null, with `reason`.
 
-    `missing` marks those rows; what `value` holds there does not matter. `reason` is one of ``errors.NULL_REASONS``.
+    `missing` marks those rows; what `value` holds there does not matter. `reason` is one of ``errors.NULL_REASONS``, or per row
+    1 + the index of one, where rows are undefined for different reasons.
     """
 
     value: Tensor
     missing: Bool[Tensor, " rows"]
-    reason: str
+    reason: str | Int8[Tensor, " rows"]
+
+    def codes(self) -> Int8[Tensor, " rows"]:
+        """Per row 1 + index into ``errors.NULL_REASONS`` where it is undefined, else 0."""
+        if isinstance(self.reason, str):
+            return self.missing.to(torch.int8) * (1 + NULL_REASONS.index(self.reason))
+        return torch.where(self.missing, self.reason, 0).to(torch.int8)
 
 
 # Statistics groups (reference: metrics.md section 2). All int64 and exact; `count` is the number of pixels that took part.

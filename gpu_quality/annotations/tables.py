@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from gpu_quality.types import Objects, Shapes
+from gpu_quality.types import KINDS, Objects, Shapes
 
 FRAMES: Final = pa.schema(
     [
@@ -100,6 +100,7 @@ ERRORS: Final = pa.schema(
 """One row per frame, annotation row or cell that has no value. For annotations `uri` is the name of their file and `line` the
 line, or the place of the record in its list counted from 0."""
 
+_OUTLINED: Final = (KINDS.index("polygon"), KINDS.index("mask"))
 _NAMES: Final = b"gpu_quality.names"
 
 
@@ -123,6 +124,7 @@ class Dataset:
         """Which facts that many inputs lack this one has: sequences of frames, track ids, times of annotation."""
         return {
             "sequence": pc.any(pc.not_equal(self.frames.column("sequence"), "")).as_py() or False,
+            "outlined": bool(np.isin(self.objects.column("kind").to_numpy(), _OUTLINED).any()),
             "track": self.objects.column("track").null_count < len(self.objects),
             "annotation_seconds": self.objects.column("annotation_seconds").null_count < len(self.objects),
         }

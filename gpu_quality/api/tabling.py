@@ -13,7 +13,7 @@ from gpu_quality.config import RunConfig
 from gpu_quality.engine.columns import column_names
 from gpu_quality.engine.tables import ObjectTable, TableResult, run_tables
 from gpu_quality.errors import NULL_REASONS
-from gpu_quality.plan import OBJECT_ROOTS, Plan
+from gpu_quality.plan import Plan
 from gpu_quality.store.store import Store
 
 
@@ -29,7 +29,7 @@ def run_table_layer(store: Store, plan: Plan, layer: Pending, config: RunConfig,
     frames["scored"] = ~frames["frame"].isin(changes.failed_frames(store)["frame"])
     objects = None
     if any(step.by_origin for step in plan.table):
-        columns = store.table("object", ["object", *sorted(of_objects | (needs & OBJECT_ROOTS - {"objects", "track"}))])
+        columns = store.table("object", ["object", *sorted(of_objects | (needs & {"annotation_seconds"}))])
         origins = tuple(store.identity["origins"])
         objects = ObjectTable(objects_tensor(store.objects(), 0, shapes=True), columns, origins)
     resources = {"seed": config.seed, "classes": tuple(store.identity["classes"])}

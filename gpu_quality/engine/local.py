@@ -113,11 +113,18 @@ def find_culprits(job: Job, shard: Shard, timeout: float) -> dict[int, FrameErro
     return culprits
 
 
-def preload() -> None:
+def preload(*, pixels: bool, objects: bool) -> None:
     """Load the compiled kernels once, before the children that inherit them are forked: 0.8 s less for each.
 
     The first time on a machine this compiles them, for about 20 s.
     """
+    if pixels:
+        _preload_pixels()
+    if objects:
+        _preload_objects()
+
+
+def _preload_pixels() -> None:
     from gpu_quality.kernels import pixels, thumbnails
     from gpu_quality.types import Pixels, Regions
 
@@ -127,6 +134,20 @@ def preload() -> None:
     region = Regions(torch.zeros(1, dtype=torch.int64), rect, None, torch.zeros(1, dtype=torch.int8))
     pixels.pixel_statistics(pixel, region, pixels.GROUPS)
     thumbnails.thumbnails(pixel, region, thumbnails.WANTED)
+
+
+def _preload_objects() -> None:
+    from gpu_quality.kernels import boxes, rings
+
+    box = torch.tensor([[0.0, 0.0, 2.0, 2.0], [1.0, 1.0, 3.0, 3.0]], dtype=torch.float64)
+    frame = torch.zeros(2, dtype=torch.int64)
+    boxes.union_areas(box, frame, 1)
+    boxes.best_partners(box, frame, frame.bool())
+    pairs = boxes.meeting_pairs(frame, box)
+    points, first = box[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 2), torch.tensor([0, 4, 8])
+    rings.simple(points, first)
+    rings.shared_areas(points, first, pairs)
+    rings.union_areas(points, first, frame, torch.tensor([[4.0, 4.0]], dtype=torch.float64))
 
 
 def _start(job: Job) -> _Child:

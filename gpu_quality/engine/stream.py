@@ -78,7 +78,11 @@ class Stream:
         self.plan, self.resources, self.origins = plan, dict(resources), tuple(origins)
         self._per = {name: step.node.per for step in plan.stream for name in (step.name, *step.node.gives)}
         self._calls: dict[str, Callable[..., Any]] = {}
+        self._sized = {"sizes"}
+        """Names whose value depends on how large frames are."""
         for step in plan.stream:
+            if self._sized.intersection(step.needs):
+                self._sized.update((step.name, *step.node.gives))
             function = step.node.function
             self._calls[step.name] = function(**step.options) if isinstance(function, type) else function
 
@@ -148,7 +152,7 @@ class Stream:
         pixels = work.roots["pixels"]
         assert isinstance(pixels, Pixels)  # noqa: S101 - `rgb` is cut from `pixels`, so the worker gives both
         result: Tensor | None = None
-        missing, reason = torch.zeros(work.frames, dtype=torch.bool), ""
+        null = torch.zeros(work.frames, dtype=torch.int8)
         for where, stack in pixels.stacks():
             inner = {**env, "rgb": stack}
             for need in step.needs:
@@ -157,13 +161,13 @@ class Stream:
             if isinstance(value, _Failed):
                 return value
             if isinstance(value, Masked) and not _problem(step, value, len(where))[0]:
-                missing[where], reason, value = value.missing.cpu(), value.reason, value.value
+                null[where], value = value.codes().cpu(), value.value
             if not isinstance(value, Tensor) or value.shape != (len(where),):
                 return value
             if result is None:
                 result = torch.empty(work.frames, dtype=value.dtype)
             result[where] = value.detach().cpu()
-        return Masked(result, missing, reason) if reason and result is not None else result
+        return result if result is None or not null.any() else Masked(result, null > 0, null)
 
     def _resolve(self, need: str, inner: dict[str, Any], work: Work) -> None:
         """Compute a stacked feature for the stack at hand, and what it needs before it."""
@@ -221,8 +225,7 @@ class Stream:
         null = torch.zeros(expected, dtype=torch.int8)
         problem, exc_type = _problem(step, value, expected)
         if isinstance(value, Masked) and not problem:
-            null[value.missing.cpu()] = 1 + NULL_REASONS.index(value.reason)
-            value = value.value
+            null, value = value.codes().cpu(), value.value
         regions = work.roots.get("regions")
         if step.node.per == "region" and isinstance(regions, Regions):
             null = torch.where(regions.null.cpu() > 0, regions.null.cpu(), null)
@@ -233,7 +236,7 @@ class Stream:
             return Cells(torch.zeros(expected, dtype=torch.float64), null)
         value = value.detach().cpu()
         if value.is_floating_point():
-            if unsized is not None:
+            if unsized is not None and step.name in self._sized:
                 null[unsized & ~torch.isfinite(value) & (null == 0)] = 1 + NULL_REASONS.index("no_metadata")
             for row in (~torch.isfinite(value) & (null == 0)).nonzero().flatten().tolist():
                 null[row] = -1
@@ -318,11 +321,21 @@ def _empty(rows: int, dtype: torch.dtype) -> Cells:
     return Cells(torch.zeros(rows, dtype=dtype), torch.full((rows,), -2, dtype=torch.int8))
 
 
+def _are_reasons(codes: Tensor, missing: Tensor) -> bool:
+    """Whether every missing row has the code of a reason."""
+    if codes.dtype != torch.int8 or codes.shape != missing.shape:
+        return False
+    return bool(((codes >= 1) & (codes <= len(NULL_REASONS)))[missing.bool()].all())
+
+
 def _problem(step: Step, value: Any, expected: int) -> tuple[str, str]:
     """What is wrong with a result, in words that name the metric, what was found and the remedy; "" when nothing is."""
     if isinstance(value, Masked):
-        if value.reason not in NULL_REASONS:
+        if isinstance(value.reason, str) and value.reason not in NULL_REASONS:
             return f"{step.node.name} gives the reason {value.reason!r}; there are {', '.join(NULL_REASONS)}", "MetricError"
+        if isinstance(value.reason, Tensor) and not _are_reasons(value.reason, value.missing):
+            known = f"int8 from 1 to {len(NULL_REASONS)} beside values {tuple(value.value.shape)}"
+            return f"{step.node.name} gives reasons that are no codes, expected {known}", "MetricError"
         if value.missing.dtype != torch.bool or value.missing.shape != value.value.shape:
             unlike = f"{value.missing.dtype} {tuple(value.missing.shape)} beside values {tuple(value.value.shape)}"
             return f"{step.node.name} returned Masked.missing of {unlike}, expected bool of the same shape", "MetricError"

@@ -13,7 +13,7 @@ from gpu_quality.engine.columns import column_names
 from gpu_quality.engine.stream import CellError, Cells, Rows, Stream, Work
 from gpu_quality.engine.worker import declared_sizes
 from gpu_quality.plan import OBJECT_ROOTS, Plan
-from gpu_quality.types import Objects
+from gpu_quality.types import KINDS, Objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _run(plan: Plan, frames: pd.DataFrame, resources: Mapping[str, object], tabl
     objects = None if table is None else table.objects
     if table is not None:
         roots["objects"] = table.objects
-        of_objects = {"track": table.objects.track}
+        of_objects = {"track": table.objects.track, "outlined": _outlined(table.objects)}
         of_objects |= {name: _column(table.columns[name]) for name in needs & set(table.columns.columns)}
     made = {name for step in plan.table for name in (step.name, *step.node.gives)}
     inputs = needs - made - set(resources) - set(roots) - set(of_objects) - OBJECT_ROOTS
@@ -104,6 +104,13 @@ def _run(plan: Plan, frames: pd.DataFrame, resources: Mapping[str, object], tabl
         unknown if unknown.any() else None,
     )  # fmt: skip
     return Stream(steps, resources, () if table is None else tuple(table.origins))(work)
+
+
+def _outlined(objects: Objects) -> Tensor:
+    """Which objects are polygons or masks."""
+    if objects.shapes is None:
+        return torch.zeros(len(objects), dtype=torch.bool)
+    return (objects.shapes.kind == KINDS.index("polygon")) | (objects.shapes.kind == KINDS.index("mask"))
 
 
 def _spread(
@@ -150,7 +157,7 @@ def _placed(errors: Sequence[CellError], rows: np.ndarray, members: np.ndarray) 
 def _as_rows(unit: str, value: Tensor, rows: np.ndarray) -> np.ndarray:
     """Columns that point at frames (unit "row") count among scored frames; turn them into rows of the input table."""
     array = value.numpy()
-    return rows[np.clip(array, 0, len(rows) - 1)] if unit == "row" else array
+    return rows[np.clip(array, 0, len(rows) - 1).astype(np.int64)] if unit == "row" else array
 
 
 def _column(column: pd.Series) -> Tensor:

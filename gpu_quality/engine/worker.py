@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gpu_quality.annotations import objects_tensor
-from gpu_quality.data.formats.folder import path_of
-from gpu_quality.data.loader import DatasetSource, Failure, FileSource, Loaded, LoaderSettings, Source, load
+from gpu_quality.data.loader import Failure, Loaded, LoaderSettings, Source, load
+from gpu_quality.data.sources import open_source
 from gpu_quality.engine.columns import ShardColumns
 from gpu_quality.engine.stream import Stream, Work
 from gpu_quality.errors import FrameError
@@ -126,11 +126,9 @@ class Worker:
             yield _Blind(rows[start : start + BLIND_BATCH], [])
 
     def _source(self, frames: pd.DataFrame) -> Source:
-        if self.job.dataset is not None:
-            return DatasetSource(self.job.dataset, first=int(frames["position"].iloc[0]))
         seen = zip(frames["size_bytes"].tolist(), frames["mtime_ns"].tolist(), strict=True)
         expected = [None if size < 0 else (size, mtime) for size, mtime in seen]
-        return FileSource(self.job.root, [_path(uri) for uri in frames["uri"]], expected)
+        return open_source(self.job.root, frames["uri"].tolist(), expected, self.job.dataset)
 
     def _work(self, frames: pd.DataFrame, objects: Objects | None, loaded: "Loaded | _Blind") -> tuple[Work, Tensor]:
         """One batch as the stream sees it, and which objects of the shard are in it."""
@@ -191,14 +189,6 @@ class Worker:
         return Work(
             given, len(sizes.width), objects, picked, alone if single else None, unsized=unknown if unknown.any() else None
         )
-
-
-def _path(uri: str) -> str:
-    """The path below the root that a uri means; one that leads out of it is left as it is and refused when it is read."""
-    try:
-        return str(path_of(Path(), uri))
-    except FrameError:
-        return uri
 
 
 @dataclass(frozen=True, slots=True)

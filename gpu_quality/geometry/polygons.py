@@ -173,30 +173,33 @@ def shapes(outlines: Outlines) -> Any:
     return out
 
 
-def areas(outlines: Outlines) -> Floats:
-    """Even-odd area of each object in square pixels, self-crossing rings and holes included."""
+def areas(outlines: Outlines, simple: NDArray[np.bool_] | None = None) -> Floats:
+    """Even-odd area of each object in square pixels, self-crossing rings and holes included; `simple` objects are known to
+    have one ring that does not touch itself.
+    """
     import shapely
 
     ring_area = np.abs(_ring_areas(outlines))
     count = np.diff(outlines.rings)
     out = np.zeros(len(outlines))
     out[count == 1] = ring_area[outlines.rings[:-1][count == 1]]
-    crossed = np.zeros(len(outlines), bool)
-    if len(ring_area):
-        crossed[np.repeat(np.arange(len(outlines)), count)[~shapely.is_valid(_faces(outlines))]] = True
-    hard = np.flatnonzero(crossed | (count > 1))
+    unsure = np.flatnonzero((count > 0) & (True if simple is None else ~simple))
+    some = outlines.take(unsure)
+    crossed = np.zeros(len(unsure), bool)
+    if len(some.numbers) > 1:
+        crossed[np.repeat(np.arange(len(unsure)), np.diff(some.rings))[~shapely.is_valid(_faces(some))]] = True
+    hard = unsure[crossed | (count[unsure] > 1)]
     if len(hard):
         out[hard] = shapely.area(shapes(outlines.take(hard)))
     return out
 
 
-def distinct_points(outlines: Outlines) -> Ints:
-    """Number of different points of each object."""
-    owner, _, points, _ = _edges(outlines)
-    if not len(points):
-        return np.zeros(len(outlines), np.int64)
-    rows = np.unique(np.column_stack([owner, points]), axis=0)
-    return np.bincount(rows[:, 0].astype(np.int64), minlength=len(outlines))
+def without_repeats(outlines: Outlines) -> Outlines:
+    """The same rings without points that equal the one before; the first of a ring goes where it equals the last."""
+    _, ring, a, b = _edges(outlines)
+    keep = (a != b).any(1)
+    length = 2 * np.bincount(ring[keep], minlength=len(outlines.numbers) - 1)
+    return Outlines(outlines.rings, offsets(length), a[keep].reshape(-1))
 
 
 def _pieces(rows: Ints) -> list[slice]:

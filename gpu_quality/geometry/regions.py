@@ -26,7 +26,8 @@ def regions_of(objects: Objects | None, sizes: Sizes) -> Regions:
     A shape that meets its frame without holding any pixel center gets the one pixel at the center of its box. `objects.frame`
     must be rows of `sizes`. Source: reference metrics.md 1.4.
     """
-    size = np.stack([sizes.width.cpu().numpy(), sizes.height.cpu().numpy()], 1).astype(np.int64)
+    size = np.stack([sizes.width.cpu().numpy(), sizes.height.cpu().numpy()], 1)
+    size = np.nan_to_num(size).astype(np.int64)  # a frame of unknown size holds no pixels
     frames = np.concatenate([np.zeros_like(size), size], 1)
     if objects is None or not len(objects):
         rows = torch.arange(len(size))
@@ -34,7 +35,7 @@ def regions_of(objects: Objects | None, sizes: Sizes) -> Regions:
     frame = objects.frame.cpu().numpy()
     box, own = objects.box.cpu().numpy(), size[frame]
     rect = box_pixels(box, own)
-    null = np.zeros(len(frame), np.int8)
+    null = np.where((box[:, 2:] > box[:, :2]).all(1), 0, _DEGENERATE).astype(np.int8)
     runs = None
     if objects.shapes is not None:
         runs = shape_runs(objects.shapes, own, null)
@@ -72,19 +73,18 @@ def shape_runs(shapes: Shapes, size: Ints, null: NDArray[np.int8]) -> Runs:
     outlines = outlines_of(shapes)
     outlined = np.flatnonzero((np.diff(outlines.rings) > 0) & (kind < _MASK))
     chosen = outlines.take(outlined)
-    flat = (polygons.distinct_points(chosen) < 3) | (polygons.areas(chosen) <= 0)
-    null[outlined[flat]] = _DEGENERATE
+    flat = polygons.areas(chosen) <= 0  # so it is with fewer than three different points
+    null[outlined] = np.where(flat, _DEGENERATE, 0)
     chosen, outlined = chosen.take(np.flatnonzero(~flat)), outlined[~flat]
     who, y, x0, x1 = polygons.spans(chosen, size[outlined, 1], size[outlined, 0])
-    parts: list[Runs] = [(outlined[who], y, x0, x1)]
     masked = np.flatnonzero(kind == _MASK)
-    texts = [shapes.rle[i] or b"" for i in masked]
-    runs, problems = rle.check(texts, size[masked, 1], size[masked, 0])
-    for place, (i, problem) in enumerate(zip(masked, problems, strict=True)):
-        y, x0, x1 = rle.row_runs(runs, place, int(size[i, 1]), int(size[i, 0])) if not problem else (np.zeros(0, np.int64),) * 3
-        null[i] = _DEGENERATE if not len(y) else 0
-        parts.append((np.full(len(y), i), y, x0, x1))
-    who, y, x0, x1 = (np.concatenate(column) for column in zip(*parts, strict=True))
+    runs, problems = rle.check([shapes.rle[i] or b"" for i in masked], size[masked, 1], size[masked, 0])
+    sound = np.flatnonzero([not problem for problem in problems])
+    drawn, *parts = rle.spans(runs, sound, size[masked[sound], 1], size[masked[sound], 0])
+    null[masked] = _DEGENERATE
+    null[masked[sound[drawn]]] = 0
+    both: tuple[Runs, Runs] = (outlined[who], y, x0, x1), (masked[sound[drawn]], parts[0], parts[1], parts[2])
+    who, y, x0, x1 = (np.concatenate(column) for column in zip(*both, strict=True))
     order = np.argsort(who, kind="stable")
     return who[order], y[order], x0[order], x1[order]
 

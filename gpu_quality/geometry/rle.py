@@ -121,47 +121,79 @@ def encode_counts(counts: Ints, offset: Ints) -> list[bytes]:
 def areas(runs: Runs) -> Ints:
     """Number of set pixels of each mask."""
     place = np.arange(len(runs.counts)) - np.repeat(runs.offset[:-1], np.diff(runs.offset))
-    owner = np.repeat(np.arange(len(runs.legal)), np.diff(runs.offset))
-    out = np.zeros(len(runs.legal), np.int64)
-    np.add.at(out, owner, np.where(place % 2 == 1, runs.counts, 0))
-    return out
+    total = _offsets(np.where(place % 2 == 1, runs.counts, 0))
+    return total[runs.offset[1:]] - total[runs.offset[:-1]]
 
 
-def _set_runs(runs: Runs, i: int) -> tuple[Ints, Ints]:
-    """Starts and ends of the runs of set pixels of mask `i`, counted down the columns; empty runs left out."""
-    ends = np.cumsum(runs.counts[runs.offset[i] : runs.offset[i + 1]])
-    start, end = ends[:-1:2], ends[1::2]
-    keep = end > start
-    return start[keep], end[keep]
+def _set_runs(runs: Runs, rows: Ints) -> tuple[Ints, Ints, Ints]:
+    """The runs of set pixels of some masks: place among `rows`, start and end down the columns; empty runs left out."""
+    length = np.diff(runs.offset)[rows]
+    first = _offsets(length)
+    at = np.arange(first[-1]) + np.repeat(runs.offset[:-1][rows] - first[:-1], length)
+    end = np.cumsum(runs.counts[at])
+    before = _offsets(runs.counts[at])[first[:-1]]
+    who = np.repeat(np.arange(len(rows)), length)
+    end -= before[who]
+    count = runs.counts[at]
+    keep = ((np.arange(len(at)) - first[who]) % 2 == 1) & (count > 0)
+    return who[keep], (end - count)[keep], end[keep]
 
 
 def bounds(runs: Runs, height: Ints) -> NDArray[np.float64]:
     """Smallest box x1 y1 x2 y2 around the set pixels of each checked mask; zeros where there are none."""
     out = np.zeros((len(runs.legal), 4))
-    for i in range(len(out)):
-        start, end = _set_runs(runs, i)
-        if len(start):
-            h = int(height[i])
-            left, right = start // h, (end - 1) // h
-            top, bottom = int((start % h).min()), int(((end - 1) % h).max()) + 1
-            if (left != right).any():
-                top, bottom = 0, h
-            out[i] = left[0], top, right[-1] + 1, bottom
+    who, start, end = _set_runs(runs, np.arange(len(out)))
+    if not len(who):
+        return out
+    h = height[who]
+    (left, top), (right, bottom) = np.divmod(start, h), np.divmod(end - 1, h)
+    top, bottom = np.where(left == right, top, 0), np.where(left == right, bottom, h - 1)
+    first = np.flatnonzero(np.concatenate([[True], who[1:] != who[:-1]]))
+    low = [np.minimum.reduceat(side, first) for side in (left, top)]
+    high = [np.maximum.reduceat(side, first) + 1 for side in (right, bottom)]
+    out[who[first]] = np.stack([*low, *high], 1)
     return out
+
+
+def _only_one(a: tuple[Ints, Ints], b: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+    """All numbers in ranges of `a` but of none of `b`, and the other way round; ranges of one side do not overlap."""
+    edge = np.concatenate([*a, *b])
+    order = np.argsort(edge, kind="stable")
+    step = np.repeat(np.array([1, -1, 4, -4], np.int8), [len(side) for side in (*a, *b)])  # 1 in a, 4 in b, 5 in both
+    inside, edge = np.cumsum(step[order], dtype=np.int8)[:-1], edge[order]
+    found = []
+    for only in (1, 4):
+        part = np.flatnonzero((inside == only) & (edge[1:] > edge[:-1]))
+        length = edge[part + 1] - edge[part]
+        first = _offsets(length)
+        found.append(np.arange(first[-1]) + np.repeat(edge[part] - first[:-1], length))
+    return found[0], found[1]
+
+
+def spans(runs: Runs, rows: Ints, height: Ints, width: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """Runs of set pixels along the rows of some masks: place among `rows`, y, x0, x1, in this order; no mask is drawn.
+
+    `height` and `width` are those of the masks `rows`, whose counts must have passed `check`. A pixel starts a run where it is
+    set and the one a column before is not: down the columns, that one lies `height` places earlier.
+    """
+    base = _offsets(height * (width + 2))
+    who, start, end = _set_runs(runs, rows)
+    own, before = base[who], height[who]
+    starts, ends = _only_one((start + own, end + own), (start + own + before, end + own + before))
+    found: list[Ints] = []
+    for place in (starts, ends):
+        owner = np.searchsorted(base, place, "right") - 1
+        down, h = place - base[owner], height[owner]
+        found.append(np.sort(base[owner] + down % h * (width[owner] + 2) + down // h))
+    first, last = found
+    owner = (np.searchsorted(base, first, "right") - 1).astype(np.int64)
+    line = width[owner] + 2
+    y: Ints = (first - base[owner]) // line
+    left = base[owner] + y * line
+    return owner, y, first - left, last - left
 
 
 def row_runs(runs: Runs, i: int, height: int, width: int) -> tuple[Ints, Ints, Ints]:
     """Runs of set pixels of mask `i` along its rows: y, x0, x1, in row order. Counts must have passed `check`."""
-    start, end = _set_runs(runs, i)
-    if not len(start):
-        none = np.zeros(0, np.int64)
-        return none, none, none
-    left, right = int(start[0]) // height, min((int(end[-1]) - 1) // height + 1, width)
-    edge = np.zeros((right - left) * height + 1, np.int8)
-    np.add.at(edge, start - left * height, 1)
-    np.add.at(edge, end - left * height, -1)
-    columns = np.cumsum(edge[:-1], dtype=np.int8).reshape(right - left, height)
-    padded = np.zeros((height, right - left + 2), np.int8)
-    padded[:, 1:-1] = columns.T
-    y, x = np.nonzero(np.diff(padded, axis=1))
-    return y[0::2], x[0::2] + left, x[1::2] + left
+    _, y, x0, x1 = spans(runs, np.array([i]), np.array([height]), np.array([width]))
+    return y, x0, x1

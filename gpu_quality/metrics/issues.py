@@ -9,7 +9,7 @@ from torch import Tensor
 from gpu_quality.functional import color, hashing, issues, statistics
 from gpu_quality.kernels.thumbnails import SoftBlur
 from gpu_quality.registry import metric
-from gpu_quality.types import ChannelTones, Facts, Hues, Perceived, Regions, Sizes
+from gpu_quality.types import ChannelTones, Facts, Hues, Masked, Perceived, Regions, Sizes
 
 Compat = Literal["", "cleanvision"]
 
@@ -78,18 +78,19 @@ def odd_aspect_ratio_score(sizes: Sizes) -> Float64[Tensor, " b"]:
 
 
 @metric(over="dataset", unit="score", bounds=(0.0, 1.0), bad="low")
-def odd_size_score(sizes: Sizes) -> Float64[Tensor, " n"]:
+def odd_size_score(sizes: Sizes) -> Float64[Tensor, " n"] | Masked:
     r"""How usual the size of a frame is among all frames.
 
     .. math:: 1 - \min\left(\frac{|x - m|}{g}, 1\right), \qquad x = \sqrt{W} \sqrt{H}
     with m the middle and g the length of the range from 3 IQR below the lower to 3 IQR above the upper quartile of x; where
     that range has no length, g = m.
-    Range: 0 to 1 (in the middle); 1 for a lone frame.
+    Range: 0 to 1 (in the middle); 1 for a lone frame; null where the size is unknown.
     Depends on: all other frames.
     Source: cleanvision, "odd_size" (equal).
     """
-    distance, _ = issues.size_distance(sizes.width, sizes.height, sizes.width > 0)
-    return 1 - distance.clamp(max=1)
+    known = sizes.width > 0
+    distance, _ = issues.size_distance(sizes.width, sizes.height, known)
+    return Masked(1 - distance.clamp(max=1), ~known, "no_metadata")
 
 
 @metric(unit="score", bounds=(0, 1), bad="low")

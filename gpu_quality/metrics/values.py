@@ -87,7 +87,7 @@ def quartile_contrast(channel_tones: ChannelTones) -> Float64[Tensor, " r"]:
     Source: DataEval, "contrast".
     """
     q = torch.stack([_value(channel_tones, percent) for percent in (0, 25, 50, 75, 100)])  # [5, r]
-    middle = q.mean(0)
+    middle = (q[0] + q[1] + q[2] + q[3] + q[4]) / 5  # one order of sums, however many regions there are
     return torch.where(middle > 0, (q[4] - q[0]) / middle, 0.0)
 
 

@@ -37,11 +37,13 @@ def status(store: "Store") -> dict[str, Any]:
     found = store.layers()
     stream = [layer for layer in found if layer.kind == "stream"]
     total = store.input.shard_names()
-    done = frozenset(total) if stream else frozenset()
+    # Measures of a person's own may be all there is; they see every frame at once.
+    whole = bool(found) and not stream and all(layer.complete for layer in found)
+    done = frozenset(total) if stream or whole else frozenset()
     for layer in stream:
         done &= store.done(layer.name)
     rows = [_layer_status(store, layer, len(total)) for layer in found]
-    counts = [row["counts"] for row in rows if row["kind"] == "stream"]
+    counts = [row["counts"] for row in rows if row["kind"] == "stream" or whole]
     committed = sum(len(store.input.rows_of(shard)) for shard in done)
     errors = counts[0]["errors"] if len(counts) == 1 else _failed_frames(store) if counts else 0
     return {

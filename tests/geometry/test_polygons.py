@@ -116,10 +116,9 @@ def test_rules_of_rings() -> None:
     assert "not finite" in problems[4]
 
 
-def test_take_bounds_and_distinct_points() -> None:
+def test_take_and_bounds() -> None:
     made = outlines([[SQUARE, HOLE], [], [STAR], [[(3.0, 4.0), (3.0, 4.0), (5.0, 1.0)]]])
     assert polygons.bounds(made).tolist() == [[0, 0, 10, 10], [0, 0, 0, 0], [0, 0, 100, 90], [3, 1, 5, 4]]
-    assert polygons.distinct_points(made).tolist() == [8, 0, 5, 2]
     some = made.take(np.array([2, 1, 0]))
     assert polygons.bounds(some).tolist() == [[0, 0, 100, 90], [0, 0, 0, 0], [0, 0, 10, 10]]
 

@@ -116,3 +116,20 @@ def test_400_random_texts_are_refused_or_true() -> None:
         assert min(counts) >= 0
         assert sum(counts) == sides[i] ** 2
         assert runs.counts[runs.offset[i] : runs.offset[i + 1]].tolist() == counts
+
+
+def test_rows_of_many_masks_at_once() -> None:
+    masks = some_masks(4, 50)
+    texts = encoded(masks)
+    height, width = sides(masks)
+    runs, _ = rle.check(texts, height, width)
+    rows = np.array([7, 51, 3, 4, 50, 12, 49, 8])
+    who, y, x0, x1 = rle.spans(runs, rows, height[rows], width[rows])
+    assert sorted(zip(who, y, x0, strict=True)) == list(zip(who, y, x0, strict=True))
+    for place, row in enumerate(rows):
+        own = who == place
+        assert [column[own].tolist() for column in (y, x0, x1)] == [
+            column.tolist() for column in rle.row_runs(runs, row, int(height[row]), int(width[row]))
+        ]
+        assert (x1 - x0)[own].sum() == masks[row].sum()
+    assert [len(column) for column in rle.spans(runs, rows[:0], height[:0], width[:0])] == [0, 0, 0, 0]

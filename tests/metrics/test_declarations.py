@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from gpu_quality import registry
+from gpu_quality import plan, registry
 from tests.metrics.mini import measure
 from tests.metrics.test_pixel_metrics import CHECKERS, FIXED_IMAGES, IMAGES, OBJECTS
 
@@ -13,7 +13,7 @@ for module in ("values", "flags", "duplicates"):
     importlib.import_module(f"gpu_quality.metrics.{module}")
 METRICS = {name: node for name, node in registry.metrics().items() if node.module.startswith("gpu_quality.metrics.")}
 REGIONS = [name for name, node in METRICS.items() if node.per == "region"]
-KNOWN = registry.ROOTS | registry.RESOURCES | {"sequence", "position"}
+KNOWN = registry.ROOTS | registry.RESOURCES | plan.TABLE_ROOTS
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -58,10 +58,12 @@ def test_every_metric_of_the_reference_is_there() -> None:
     objects = "object_count object_density object_area object_area_relative object_width object_height object_aspect_ratio"
     objects += " object_offset_x object_offset_y object_center_x object_center_y center_distance edge_distance"
     objects += " border_closeness annotation_duplicate annotation_duplicate_of annotation_duplicate_any_class"
-    names = f"{facts} {color} {sharp} {hashes} {objects}".split()
+    tracks = "shape_outlier annotation_time polygon_shape_similarity polygon_shape_similarity_raw track_consistency"
+    tracks += " inconsistency track_continuity missing_in occlusion_risk"
+    names = f"{facts} {color} {sharp} {hashes} {objects} {tracks}".split()
     names += [f"{name}_score" for name in issues] + [f"is_{name}_issue" for name in issues]
     assert set(names) <= set(METRICS)
-    assert set(METRICS) - set(names) == {"near_duplicate_group_d4"}
+    assert set(METRICS) - set(names) == {"near_duplicate_group_d4", "track_jitter"}
     in_regions = set(color.split()) | set(sharp.split()) - {"blockiness", "uneven_illumination"}
     in_regions |= {f"{name}_score" for name in ("dark", "light", "low_information", "blurry")}
     assert set(REGIONS) == in_regions
