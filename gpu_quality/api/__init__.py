@@ -11,6 +11,7 @@ from gpu_quality.api.running import build_plan, load_plugins, run_config
 from gpu_quality.api.scoring import score
 from gpu_quality.api.state import state as status
 from gpu_quality.config import RunConfig, Source
+from gpu_quality.data.arrow_frames import FrameTable, is_table, tables_as_files
 from gpu_quality.store.store import Store
 
 __all__ = ["configure", "explain", "load_plugins", "open_dataset", "open_store", "run", "score", "status"]
@@ -55,8 +56,8 @@ def run(
     source: Any = None,
     *,
     out: str | Path | None = None,
-    labels: Annotations | None = None,
-    predictions: Mapping[str, Annotations] | None = None,
+    labels: Any = None,
+    predictions: Mapping[str, Any] | None = None,
     metrics: Sequence[str | Mapping[str, object]] | None = None,
     settings: Mapping[str, Any] | None = None,
     plugins: Sequence[str | Path] = (),
@@ -66,21 +67,26 @@ def run(
 ) -> Store:
     """Score images into a store and return it; the same call again resumes, and a finished store is left as it is.
 
-    `source` is a folder, a glob, a list file, a YAML configuration, a `RunConfig`, or a torch data set of images. `replace`
-    retires columns that mean something else, `retry_errors` gives frames that timed out or crashed a worker another chance.
+    `source` is a folder, a glob, a list file, an archive, a table file, a video, an address, a YAML configuration, a
+    `RunConfig`, a torch data set of images, or a table in memory (pandas, Polars, PyArrow) with a column of images or of their
+    paths; labels and predictions may be such tables too. `replace` retires columns that mean something else, `retry_errors`
+    gives frames that timed out or crashed a worker another chance.
     Raises `UsageError`, `IncompatibleError`, `ErrorBudgetError`, `ResourceError`.
     """
     load_plugins(plugins)
     dataset = None if source is None or isinstance(source, str | Path | RunConfig) else source
-    config = configure(
-        None if dataset is not None else source,
-        out=out,
-        labels=labels,
-        predictions=predictions,
-        metrics=metrics,
-        settings=settings,
-    )
-    return run_config(config, progress or Silent(), dataset=dataset, replace=replace, retry_errors=retry_errors)
+    with tables_as_files(labels, predictions) as (labels, predictions):
+        config = configure(
+            None if dataset is not None else source,
+            out=out,
+            labels=labels,
+            predictions=predictions,
+            metrics=metrics,
+            settings=settings,
+        )
+        if is_table(dataset):
+            dataset = FrameTable(dataset, config.source.image_column)
+        return run_config(config, progress or Silent(), dataset=dataset, replace=replace, retry_errors=retry_errors)
 
 
 def explain(source: Images | RunConfig, *, plugins: Sequence[str | Path] = (), **overrides: Any) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from gpu_quality.annotations import Builder
 from gpu_quality.api import inputs
 from gpu_quality.config import Source
+from gpu_quality.data.arrow_frames import FrameTable
 from gpu_quality.data.formats.folder import list_images
 from gpu_quality.errors import RETRYABLE, IncompatibleError
 from gpu_quality.store.layers import shard_facts
@@ -37,14 +38,16 @@ def check_inputs(store: Store, source: Source, dataset: Any, say: Callable[[str]
 
     Files already scored keep their numbers; one that changed before it was scored ends in the error table.
     """
-    if dataset is not None or not store.identity["pixels"]:
+    if not store.identity["pixels"] or (dataset is not None and not isinstance(dataset, FrameTable)):
         return None
     builder = Builder()
-    if source.images is not None:
-        builder.root = list_images(source.images, builder)
+    if dataset is not None:
+        builder.root = dataset.add_frames(builder)
+    elif source.images is not None:
+        builder.root = list_images(source.images, builder, every=source.every, image_column=source.image_column)
     else:  # the labels say where the images are
         inputs.read_annotations(source, builder, say)
-    columns = ["frame", "size_bytes", "mtime_ns"]
+    columns = ["frame", "uri", "size_bytes", "mtime_ns"]
     frozen = store.frames(columns).to_pandas().set_index("frame")
     frozen = frozen[frozen["size_bytes"] >= 0]  # the others were missing from the start
     found = builder.build().frames.select(columns).to_pandas().set_index("frame")
@@ -56,6 +59,11 @@ def check_inputs(store: Store, source: Source, dataset: Any, say: Callable[[str]
         raise IncompatibleError(
             f"{store.path} was made from other images: none of its files, first {gone[0]!r}, is in {source.images}",
             hint="write to another --out, or name the earlier images",
+        )
+    if isinstance(dataset, FrameTable) and builder.root is None and (len(added) or len(gone) or len(changed)):
+        raise IncompatibleError(
+            f"{store.path} was made from another table: {len(added) + len(gone) + len(changed):,} rows hold other images",
+            hint="write to another --out, or pass the earlier table",
         )
     for names, what in ((added, "new"), (gone, "gone"), (changed, "changed")):
         if len(names):
@@ -70,7 +78,8 @@ def drop_failed_shards(store: Store, columns: Collection[str], say: Callable[[st
     """
     errors = store.errors()
     shards = set(errors.loc[errors["reason"].isin(list(RETRYABLE)) & (errors["stage"] != "annotate"), "shard"].dropna())
-    layers = [found for found in store.layers() if found.kind == "table" or set(found.meta["wanted"]) <= set(columns)]
+    own = [found for found in store.layers() if "door" not in found.meta]
+    layers = [found for found in own if found.kind == "table" or set(found.meta["wanted"]) <= set(columns)]
     if not shards or not layers:
         say("no error of these metrics is worth another attempt")
         return

@@ -37,7 +37,6 @@ def _question(config: RunConfig, dataset: Any) -> dict[str, Any]:
         **inputs.identity(config.source),
         "images": dataset is not None or config.source.images is not None,
         "sequences": config.source.sequences,
-        "objects": config.source.labels is not None or bool(config.source.predictions),
         "decode": config.decode.meaning(),
         "regions": sorted(config.regions),
         "seed": config.seed,
@@ -67,6 +66,7 @@ def open_or_create(config: RunConfig, out: Path, progress: Progress, dataset: An
     pixels = dataset is not None or root is not None
     facts = {
         "pixels": pixels,
+        "objects": config.source.labels is not None or bool(config.source.predictions) or tables.objects.num_rows > 0,
         "holds": tables.holds(),
         "origins": list(tables.origins),
         "classes": list(tables.classes),

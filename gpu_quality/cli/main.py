@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gpu_quality import __version__
-from gpu_quality.cli import doctor, metric, run, stores
+from gpu_quality.cli import check, convert, doctor, metric, run, stores
 from gpu_quality.cli.common import show_error
 from gpu_quality.errors import GpuQualityError, UsageError
 
@@ -38,12 +38,16 @@ _VERBS: tuple[Callable[..., None], ...] = (
     stores.status,
     stores.verify,
     stores.repair,
+    check.check,
+    convert.convert,
     doctor.doctor,
 )
 for verb in _VERBS:
     app.command()(verb)
 metrics.command("list")(metric.list_)
 metrics.command("show")(metric.show)
+metrics.command("run")(metric.run)
+metrics.command("import")(metric.import_)
 
 
 @app.callback(invoke_without_command=True)

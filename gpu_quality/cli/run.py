@@ -16,7 +16,9 @@ Predictions = Annotated[list[str] | None, typer.Option("--predictions", help="NA
 
 
 def run(
-    source: Annotated[str | None, typer.Argument(help="Folder, glob, list file, image, or a YAML configuration.")] = None,
+    source: Annotated[
+        str | None, typer.Argument(help="Folder, glob, list file, image, video, tar, table, or YAML configuration.")
+    ] = None,
     out: Annotated[str | None, typer.Option("--out", "-o", help="Folder of the store; the same command again resumes.")] = None,
     config: Annotated[
         str | None, typer.Option("--config", "-c", help="YAML configuration; SOURCE then names the images.")
@@ -25,9 +27,9 @@ def run(
     labels_format: Annotated[str | None, typer.Option(help="Format of --labels; guessed without it.")] = None,
     predictions: Predictions = None,
     predictions_format: Annotated[str | None, typer.Option(help="Format of every --predictions; guessed without it.")] = None,
-    sequences: Annotated[
-        str | None, typer.Option(help="folders: the images of each folder are one ordered sequence.")
-    ] = None,
+    sequences: Annotated[str | None, typer.Option(help="folders: the images of each folder are one ordered sequence.")] = None,
+    every: Annotated[int | None, typer.Option(min=1, help="Of videos, every n-th frame.")] = None,
+    image_column: Annotated[str | None, typer.Option(help="Column of images of a table, where it is not clear.")] = None,
     metrics: Metrics = None,
     plugin: Plugins = None,
     engine: Annotated[str | None, typer.Option(help="local (a supervised child per device) or inline.")] = None,
@@ -60,8 +62,9 @@ def run(
         settings["source"] = {"images": source}
     if source is None and config is None and labels is None:
         raise UsageError("there is nothing to score", hint="gpu-quality run PHOTOS/ --out runs/a")
-    if sequences is not None:
-        settings["source"] = settings.get("source", {}) | {"sequences": sequences}
+    for key, value in (("sequences", sequences), ("every", every), ("image_column", image_column)):
+        if value is not None:
+            settings.setdefault("source", {})[key] = value
     sets = parse_predictions(tuple(predictions)) if predictions else None
     progress = TerminalProgress(stderr(), quiet=quiet or json)
     store = api.run(
@@ -101,8 +104,10 @@ def _last_line(status: dict[str, Any]) -> str:
     total = f"{status['scored']:,} scored + {status['errors']:,} errors = {status['listed']:,} listed"
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in status["reasons"].items())
     head = f"gpu-quality: {'done' if not reasons else 'done with errors'}: {total}" + (f" ({reasons})" if reasons else "")
-    verb = f"gpu-quality errors {clean(status['path'])}" if reasons else f"gpu-quality show {clean(status['path'])}"
-    return f"{head}\n  next: {verb}"
+    verbs = ["errors"] if reasons else ["show"]
+    if status["input_errors"] or status["objects"]:
+        verbs.append("check")
+    return f"{head}\n  next: " + ", ".join(f"gpu-quality {verb} {clean(status['path'])}" for verb in verbs)
 
 
 def explain(

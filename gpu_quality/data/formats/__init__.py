@@ -5,7 +5,7 @@ from typing import Final
 
 FORMATS: Final = (
     *("encord", "panoptic", "labelbox", "coco", "voc", "cvat"),
-    *("yolo", "kitti", "mot", "dota", "openimages", "imagefolder", "boxes_txt"),
+    *("yolo", "kitti", "mot", "dota", "openimages", "table", "imagefolder", "boxes_txt"),
 )
 """Modules of this package that declare a reader, in the order in which they are asked whether they know a path; no folder is
 ever scanned."""

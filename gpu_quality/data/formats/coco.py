@@ -1,192 +1,229 @@
-"""COCO: an instances file as labels, a results list as predictions."""
+"""COCO: an instances, keypoints or video file as labels, a results list as predictions."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from gpu_quality.annotations import Builder, ObjectColumns
-from gpu_quality.annotations.columns import Bools, Ints, with_shape_boxes
+from gpu_quality.annotations import Builder, Dataset, ObjectColumns
+from gpu_quality.annotations.columns import AnswerColumns, Bools, Floats, Ints, Problem, Ragged, with_shape_boxes
 from gpu_quality.data.formats.coco_columns import Records, columns_of
-from gpu_quality.data.formats.folder import uri_of
+from gpu_quality.data.formats.coco_frames import Images, add_categories, look_up
+from gpu_quality.data.formats.coco_write import write_file
+from gpu_quality.data.formats.json_kinds import json_kind
 from gpu_quality.data.formats.json_records import collector_paused, read_pieces
 from gpu_quality.errors import UsageError
-from gpu_quality.registry import reader
+from gpu_quality.registry import reader, writer
+from gpu_quality.types import KINDS
 
 _LISTS: Final = ("images", "annotations", "categories")
-_LONGEST_SIDE: Final = 2**31 - 1
+_LONGEST: Final = 100
+"""Characters of an attribute that is taken for an answer."""
 
 
 def looks_like_coco(path: Path) -> bool:
-    """Whether the file starts like JSON."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+    """Whether the file starts like JSON and is none of the other kinds of JSON."""
+    return json_kind(path) == "coco"
 
 
 @reader("coco", guess=looks_like_coco)
 def read(path: Path, builder: Builder, origin: str) -> None:
-    """COCO JSON: `images`, `annotations`, `categories` as labels; a list of results (box or mask, score) as predictions.
+    """COCO JSON: `images`, `annotations`, `categories` (and `videos`) as labels; a list of results, or such an
+    object whose annotations have scores, as predictions.
 
-    Raises `UsageError` where the file as a whole is unusable; a record that breaks a rule becomes an error row.
+    Boxes, polygons, masks, keypoints, tracks; `ignore` becomes `difficult`, attributes with texts become answers. `line` of an
+    error row is the place in its list. Raises `UsageError` where the file as a whole is unusable; a record that breaks a rule
+    becomes an error row.
     """
     try:
         with collector_paused():
+            reading = _Reading(path, builder, origin)
             if origin == "labels":
-                _read_labels(path, builder)
+                reading.labels()
             else:
-                _read_results(path, builder, origin)
+                reading.results()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", hint="give the path of a COCO JSON file") from error
+    for what, count in sorted(reading.told.items()):
+        builder.notes.append(f"{path.name}: {what} {count:,} annotations")
 
 
-def _read_labels(path: Path, builder: Builder) -> None:
-    images = _Images(path.name, builder)
-    categories: list[Any] = []
-    annotations: list[Records] = []
-    seen = set()
-    for piece in read_pieces(path):
-        seen.add(piece.key)
-        if piece.key == "":
-            hint = "a list of results is given with --predictions NAME=FILE"
-            raise UsageError(f"{path} holds a list at byte 0; labels are an object with {', '.join(_LISTS)}", hint=hint)
-        if piece.key in _LISTS and piece.records is None:
-            raise UsageError(f"{path}: the value of {piece.key!r} is no list")
-        if piece.key == "images":
-            images.add(piece.records or [], piece.first)
-        elif piece.key == "annotations":
-            annotations.append(columns_of(piece.records or [], piece.first))
-        elif piece.key == "categories":
-            categories += piece.records or []
-    missing = [name for name in _LISTS if name not in seen]
-    if missing:
-        found = f"found {', '.join(sorted(map(repr, seen)))[:200]}" if seen else "it is empty"
-        raise UsageError(f"{path} has no {' and no '.join(map(repr, missing))}: {found}", hint="is this a COCO instances file?")
-    _add_categories(path.name, builder, categories)
-    annotations.reverse()
-    while annotations:
-        _add_records("labels", path.name, builder, annotations.pop())
+@writer("coco")
+def write(dataset: Dataset, origin: str, path: Path) -> list[str]:
+    """COCO JSON: labels as an instances file, a prediction set as a list of results (see `coco_write.write_file`)."""
+    return write_file(dataset, origin, path)
 
 
-def _read_results(path: Path, builder: Builder, origin: str) -> None:
-    if not builder.image_rows:
-        hint = "pass the COCO file they belong to with --labels"
-        raise UsageError(f"{path}: results name images and classes by ids that only a labels file explains", hint=hint)
-    builder.add_origin(origin)
-    for piece in read_pieces(path):
-        if piece.key != "":
-            hint = "an instances file is given with --labels FILE"
-            raise UsageError(f"{path} holds an object at byte 0; predictions are a list of results", hint=hint)
-        _add_records(origin, path.name, builder, columns_of(piece.records or [], piece.first))
+class _Reading:
+    """One pass over a file."""
+
+    def __init__(self, path: Path, builder: Builder, origin: str) -> None:
+        self.path, self.builder, self.origin = path, builder, origin
+        self.image_rows, self.class_rows = builder.image_rows, builder.class_rows
+        self.tracks: dict[str, int] = {}
+        self.keypoints: dict[int, int] = {}
+        self.told: Counter[str] = Counter()
+
+    def labels(self) -> None:
+        """Images, categories, annotations, in whatever order they come; a prediction set may be such a file too."""
+        labels = self.origin == "labels"
+        images = Images(self.path.name, self.builder, labels=labels)
+        categories: list[Any] = []
+        annotations: list[Records] = []
+        seen = set()
+        for piece in read_pieces(self.path):
+            seen.add(piece.key)
+            records = piece.records or []
+            if piece.key == "":
+                hint = "a list of results is given with --predictions NAME=FILE"
+                text = f"{self.path} holds a list at byte 0; labels are an object with {', '.join(_LISTS)}"
+                raise UsageError(text, hint=hint)
+            if piece.key in (*_LISTS, "videos") and piece.records is None:
+                raise UsageError(f"{self.path}: the value of {piece.key!r} is no list")
+            if piece.key == "images":
+                images.add(records, piece.first)
+            elif piece.key == "videos":
+                images.add_videos(records, piece.first)
+            elif piece.key == "annotations":
+                annotations.append(columns_of(records, piece.first, self.tracks))
+            elif piece.key == "categories":
+                categories += records
+        self._demand(seen)
+        images.place()
+        self.image_rows = images.rows
+        self.class_rows, self.keypoints = add_categories(self.path.name, self.builder, categories, labels=labels)
+        annotations.reverse()
+        while annotations:
+            self.add(annotations.pop())
+
+    def _demand(self, seen: set[str]) -> None:
+        missing = [name for name in _LISTS if name not in seen and not (name == "images" and "videos" in seen)]
+        if missing:
+            found = f"found {', '.join(sorted(map(repr, seen)))[:200]}" if seen else "it is empty"
+            text = f"{self.path} has no {' and no '.join(map(repr, missing))}: {found}"
+            raise UsageError(text, hint="is this a COCO instances file?")
+
+    def results(self) -> None:
+        """Results of a list, whose ids are those of the labels, or of an object with images and categories of its own."""
+        self.builder.add_origin(self.origin)
+        for piece in read_pieces(self.path):
+            if piece.key != "":
+                self.labels()
+                return
+            if not self.builder.image_rows:
+                hint = "pass the COCO file they belong to with --labels"
+                text = f"{self.path}: results name images and classes by ids that only a labels file explains"
+                raise UsageError(text, hint=hint)
+            self.add(columns_of(piece.records or [], piece.first, self.tracks))
+
+    def add(self, records: Records) -> None:
+        """Objects, and the answers in their attributes."""
+        frame = look_up(records.image, self.image_rows)
+        class_id = look_up(records.category, self.class_rows)
+        labels = self.origin == "labels"
+        shaped, bare = _shaped(records)
+        text = "it has neither a bbox nor a segmentation nor keypoints"
+        problems = dict.fromkeys(np.flatnonzero(~(shaped | bare)).tolist(), Problem("missing_geometry", text))
+        problems |= self._keypoint_problems(records, class_id)
+        prefix = "" if labels else "dt_"
+        for ids, rows, key, among in (
+            (records.category, class_id, "category_id", "categories"),
+            (records.image, frame, "image_id", "images"),
+        ):
+            for i in np.flatnonzero(rows < 0).tolist():
+                problems[i] = Problem(f"{prefix}orphan_{key}", _unknown(key, ids[i], among))
+        columns = ObjectColumns(
+            frame,
+            class_id,
+            records.box,
+            records.place,
+            source_id=_sources(records) if labels else None,
+            score=None if labels else records.score,
+            unscored=None if labels else records.unscored,
+            track=records.track,
+            area=records.area if labels else _result_areas(records, bare),
+            crowd=records.crowd if labels else None,
+            difficult=records.ignore if labels else None,
+            angle=records.angle,
+            outlines=records.outlines,
+            masks=records.masks,
+            kind=np.where(bare, KINDS.index("keypoints"), -1).astype(np.int8) if bare.any() else None,
+            keypoints=records.keypoints,
+            annotator=records.annotator,
+        )
+        problems |= records.problems
+        self.builder.add_objects(self.origin, self.path.name, with_shape_boxes(columns, ~records.boxed), problems)
+        if records.attributes is not None:
+            self._add_answers(records, columns, problems)
+
+    def _keypoint_problems(self, records: Records, class_id: Ints) -> dict[int, Problem]:
+        """Where a record has not three numbers for each keypoint of its category."""
+        if records.keypoints is None:
+            return {}
+        count = records.keypoints.count
+        names = np.array([self.keypoints.get(row, 0) for row in class_id.tolist()], np.int64)
+        self._count_visible(records.keypoints, records.visible)
+        text = "{} keypoint numbers; its category has {} keypoints of x, y, v"
+        wrong = np.flatnonzero((count > 0) & (names > 0) & (count != 3 * names))
+        return {int(i): Problem("keypoint_length", text.format(count[i], names[i])) for i in wrong}
+
+    def _count_visible(self, keypoints: Ragged, declared: Floats | None) -> None:
+        """Say where num_keypoints is not the number of keypoints with v > 0."""
+        if declared is None:
+            return
+        whole = np.flatnonzero(keypoints.count % 3 == 0)
+        keypoints, declared = keypoints.take(whole), declared[whole]
+        count = keypoints.count
+        owner = np.repeat(np.arange(len(count)), count // 3)
+        seen = np.bincount(owner[keypoints.values[2::3] > 0], minlength=len(count))
+        if other := int((np.isfinite(declared) & (count > 0) & (seen != declared)).sum()):
+            self.told["num_keypoints is not the number of keypoints with v > 0, which counts instead:"] += other
+
+    def _add_answers(self, records: Records, columns: ObjectColumns, problems: Mapping[int, Problem]) -> None:
+        """Attributes that are texts or yes and no; numbers have no place in the tables."""
+        found: list[tuple[int, str, str]] = []
+        for i, attributes in enumerate(records.attributes or []):
+            for name, value in attributes.items() if i not in problems else ():
+                if isinstance(value, bool) or (isinstance(value, str) and 0 < len(value) <= _LONGEST and name != "track_id"):
+                    found.append((i, name, str(value).lower() if isinstance(value, bool) else value))
+                elif value not in (None, "", [], {}) and name not in ("track_id", "rotation"):
+                    self.told[f"attribute {name!r} is not kept:"] += 1
+        if not found:
+            return
+        rows = np.array([i for i, _, _ in found], np.int64)
+        sources = columns.source_id if columns.source_id is not None else columns.record
+        answers = AnswerColumns(
+            columns.frame[rows],
+            [name for _, name, _ in found],
+            self.builder.name_classes([value for _, _, value in found]),
+            columns.record[rows],
+            source=[str(sources[i]) for i, _, _ in found],
+        )
+        self.builder.add_answers(self.origin, self.path.name, answers, {})
 
 
-class _Images:
-    """Finds the frame of every image of a labels file.
-
-    Where images were listed: the frame whose id is the file name, else the only one with that last part of its path, else a new
-    frame that will be found missing. Without a list every image is a frame.
-    """
-
-    def __init__(self, file: str, builder: Builder) -> None:
-        self.file, self.builder = file, builder
-        self.by_last_part: dict[str, str | None] = {}
-        self.claimed: dict[str, str] = {}
-        for frame in builder.frame_rows:
-            last = frame.rpartition("/")[2]
-            self.by_last_part[last] = None if last in self.by_last_part else frame
-
-    def add(self, records: Sequence[Any], first: int) -> None:
-        """Frames for these records of the list of images."""
-        builder, frames, ids, sizes = self.builder, [], [], []
-        for place, record in enumerate(records, first):
-            known = record if isinstance(record, dict) else {}
-            image = known.get("id")
-            if not isinstance(image, int | str):
-                self.refuse(place, f"image has no usable id: {repr(record)[:80]}")
-            elif image in builder.image_rows:
-                self.refuse(place, f"image id {image!r} is there twice; the first one counts")
-            else:
-                builder.image_rows[image] = -1
-                ids.append(image)
-                frames.append(self.frame_of(known.get("file_name"), image))
-                sizes.append((_side(known.get("width")), _side(known.get("height"))))
-        rows = builder.add_frames(frames)
-        builder.image_rows.update(zip(ids, rows.tolist(), strict=True))
-        builder.label_frames(rows, [w for w, _ in sizes], [h for _, h in sizes])
-
-    def refuse(self, place: int, detail: str) -> None:
-        self.builder.add_error(self.file, detail, line=place)
-
-    def frame_of(self, name: Any, image: int | str) -> str:
-        """Id of the image's frame."""
-        uri = uri_of(str(PurePosixPath(name))) if isinstance(name, str) and name else str(image)
-        if not self.builder.images_listed:
-            frame = uri if uri not in self.claimed else f"{uri}#{image}"
-        elif uri in self.builder.frame_rows:
-            frame = uri
-        else:
-            frame = self.by_last_part.get(uri.rpartition("/")[2]) or uri
-            if self.claimed.get(frame, uri) != uri:
-                frame = uri
-        self.claimed[frame] = uri
-        return frame
-
-
-def _side(value: Any) -> int | None:
-    """A width or height in pixels where it can be one."""
-    return int(value) if type(value) in (int, float) and 1 <= value <= _LONGEST_SIDE else None
-
-
-def _add_categories(file: str, builder: Builder, records: Sequence[Any]) -> None:
-    """Classes in ascending order of their ids."""
-    names: dict[int | str, str] = {}
-    for place, record in enumerate(records):
-        source = record.get("id") if isinstance(record, dict) else None
-        if not isinstance(source, int | str):
-            builder.add_error(file, f"category has no usable id: {repr(record)[:80]}", line=place)
-        elif source in names:
-            builder.add_error(file, f"category id {source!r} is there twice; the first one counts", line=place)
-        else:
-            names[source] = str(record.get("name", source))
-    order = sorted(names, key=lambda source: (isinstance(source, str), source))
-    rows = builder.add_classes([names[source] for source in order], [str(source) for source in order])
-    builder.class_rows.update(zip(order, rows.tolist(), strict=True))
-
-
-def _add_records(origin: str, file: str, builder: Builder, records: Records) -> None:
-    frame = _look_up(records.image, builder.image_rows)
-    class_id = _look_up(records.category, builder.class_rows)
-    problems = dict.fromkeys(np.flatnonzero(~_shaped(records)).tolist(), "it has neither a bbox nor a segmentation")
-    problems |= {i: _unknown("category_id", records.category[i], "categories") for i in np.flatnonzero(class_id < 0).tolist()}
-    problems |= {i: _unknown("image_id", records.image[i], "images") for i in np.flatnonzero(frame < 0).tolist()}
-    place = np.arange(len(records)) + records.first
-    labels = origin == "labels"
-    columns = ObjectColumns(
-        frame,
-        class_id,
-        records.box,
-        place,
-        source_id=_sources(records) if labels else None,
-        score=None if labels else records.score,
-        unscored=None if labels else records.unscored,
-        area=records.area if labels else records.extent,
-        crowd=records.crowd if labels else None,
-        outlines=records.outlines,
-        masks=records.masks,
-    )
-    builder.add_objects(origin, file, with_shape_boxes(columns, ~records.boxed), problems | records.problems)
-
-
-def _shaped(records: Records) -> Bools:
-    """Which records have a box, rings or a mask."""
+def _shaped(records: Records) -> tuple[Bools, Bools]:
+    """Which records have a box, rings or a mask, and which have keypoints alone."""
     shaped = records.boxed.copy()
     if records.outlines is not None:
         shaped |= np.diff(records.outlines.rings) > 0
     if records.masks is not None:
         shaped |= np.array([counts is not None for counts in records.masks.counts], bool)
-    return shaped
+    bare = ~shaped & (records.keypoints.count > 0) if records.keypoints is not None else np.zeros(len(records), bool)
+    return shaped, bare
+
+
+def _result_areas(records: Records, bare: Bools) -> Floats:
+    """Width times height of the box as given; of keypoints alone that of the box around all of them (evaluation.md 3, 3)."""
+    area = records.extent.copy()
+    if records.keypoints is not None:
+        offset = records.keypoints.offset
+        for i in np.flatnonzero(bare & (records.keypoints.count % 3 == 0)):
+            points = records.keypoints.values[offset[i] : offset[i + 1]].reshape(-1, 3)
+            area[i] = np.ptp(points[:, 0]) * np.ptp(points[:, 1])
+    return area
 
 
 def _unknown(key: str, value: Any, among: str) -> str:
@@ -198,22 +235,4 @@ def _sources(records: Records) -> Ints | list[str]:
     """Annotation ids; a record without one is called by its place."""
     if isinstance(records.source, np.ndarray):
         return records.source
-    return [f"record-{records.first + i}" if s is None else str(s) for i, s in enumerate(records.source)]
-
-
-def _look_up(ids: Ints | list[Any], rows: Mapping[object, int]) -> Ints:
-    """Rows of these ids, -1 where unknown; 7 and "7" mean the same where only one of them is there."""
-    ids = ids.tolist() if isinstance(ids, np.ndarray) else ids
-    try:
-        found = np.fromiter((rows.get(i, -1) for i in ids), np.int64, len(ids))
-    except TypeError:  # a list or an object as an id
-        found = np.array([rows.get(i, -1) if isinstance(i, int | str) else -1 for i in ids], np.int64)
-    for place in np.flatnonzero(found < 0):
-        found[place] = rows.get(_other_form(ids[place]), -1)
-    return found
-
-
-def _other_form(value: Any) -> int | str | None:
-    if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdecimal() and len(value) < 20 else None
-    return str(value) if isinstance(value, int | float) else None
+    return [f"record-{records.place[i]}" if s is None else str(s) for i, s in enumerate(records.source)]

@@ -24,7 +24,7 @@ class Finder:
         self._last_stem: dict[str, str | None] = {}
         if builder.images_listed:
             for frame in builder.frame_rows:
-                last, stem = frame.rpartition("/")[2], _stem(frame)
+                last, stem = _last(frame), _stem(frame)
                 for known, key in ((self._last, last), (self._stem, stem), (self._last_stem, _stem(last))):
                     known[key] = None if key in known else frame
 
@@ -40,10 +40,15 @@ class Finder:
         uri = uri_of(str(PurePosixPath(name)))
         if uri in self.builder.frame_rows:
             return uri
-        last = uri.rpartition("/")[2]
+        last = _last(uri)
         if stem:
             return self._stem.get(uri) or self._last_stem.get(last) or uri
         return self._last.get(last) or uri
+
+
+def _last(name: str) -> str:
+    """The last part of a path, or the name of a member of an archive."""
+    return name.rpartition("/")[2].rpartition("#")[2]
 
 
 def _stem(name: str) -> str:
