@@ -59,8 +59,15 @@ def pending_layers(
 
 
 def _retire(store: Store, names: Set[str], plan: Plan, say: Callable[[str], None]) -> None:
-    """Remove layers, and every table layer with them: its columns may have been computed from theirs."""
-    doomed = [layer for layer in store.layers() if layer.name in names or (names and layer.kind == "table")]
+    """Remove layers, and every table layer of a run with them: its columns may have been computed from theirs.
+
+    What came in by another door (class-form metrics, imported values) is nobody's to remove but the person's.
+    """
+    doomed = [
+        layer
+        for layer in store.layers()
+        if layer.name in names or (names and layer.kind == "table" and "door" not in layer.meta)
+    ]
     lost = sorted({name for layer in doomed for name in layer.meta["wanted"]} - set(plan.columns))
     if lost:
         say(

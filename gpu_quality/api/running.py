@@ -17,6 +17,7 @@ from gpu_quality.api.layers import Pending, pending_layers
 from gpu_quality.api.progress import Progress
 from gpu_quality.api.question import log_source, open_or_create, reject_dataset_mixup
 from gpu_quality.api.tabling import run_table_layer
+from gpu_quality.api.videos import write_videos
 from gpu_quality.config import RunConfig
 from gpu_quality.data.decode import DecodeSettings
 from gpu_quality.data.loader import LoaderSettings
@@ -63,6 +64,8 @@ def run_config(
                 run_table_layer(store, wanted, layer, config, progress.say)
                 _check_budget(config, store.input.count("frames"), 0, changes.failed_before(store, layer.name)[1], store)
                 store.finish(layer.name)
+            if pending:
+                write_videos(store)
         except Exception as error:
             store.log("errors.log", "".join(traceback.format_exception(error)) + "\n")
             raise
@@ -151,11 +154,12 @@ def _engine(
 ) -> Iterator[Receipt]:
     if config.engine.kind == "inline":
         return run_inline(dataclasses.replace(job, device=devices[0]), shards, progress.advance)
-    if "cpu" in devices and job.plan.reads_pixels:
+    pixels, objects = "cpu" in devices and job.plan.reads_pixels, "objects" in job.plan.roots
+    if pixels or objects:
         patience = threading.Timer(2, progress.say, ["compiling the kernels, once on this machine: about 20 s"])
         patience.start()
         try:
-            preload()
+            preload(pixels=pixels, objects=objects)
         finally:
             patience.cancel()
             patience.join()

@@ -22,6 +22,7 @@ def state(store: Store) -> dict[str, Any]:
     return {
         "path": str(store.path),
         **store.status(),
+        "objects": store.input.count("objects"),
         "reasons": {str(k): int(v) for k, v in whole["reason"].value_counts().items()},
         "cell_errors": int(errors["metric"].notna().sum()),
         "seconds": {name: round(spent, 2) for name, spent in seconds.items()},

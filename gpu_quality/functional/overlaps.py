@@ -1,27 +1,8 @@
-"""Which boxes meet, and which partner overlaps each object most."""
+"""Which partner overlaps each object most."""
 
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
-
-ROWS = 1024
-"""Boxes of one frame compared with all others at a time: 8 MB per thousand boxes."""
-
-
-def meeting_pairs(frame: Int64[Tensor, " o"], box: Float64[Tensor, "o 4"]) -> Int64[Tensor, "2 p"]:
-    """Pairs i < j of objects of the same frame whose boxes share area; `frame` is sorted."""
-    found = [torch.zeros(2, 0, dtype=torch.int64, device=box.device)]
-    _, counts = torch.unique_consecutive(frame, return_counts=True)
-    start = 0
-    for count in counts.tolist():
-        own = box[start : start + count]
-        for top in range(0, count - 1, ROWS):
-            rows = own[top : top + ROWS]
-            low, high = torch.maximum(rows[:, None, :2], own[None, :, :2]), torch.minimum(rows[:, None, 2:], own[None, :, 2:])
-            i, j = (high > low).all(2).nonzero().unbind(1)  # [rows, count] -> [p]
-            found.append(torch.stack([i + top, j])[:, j > i + top] + start)
-        start += count
-    return torch.cat(found, 1)
 
 
 def best_partner(

@@ -15,8 +15,8 @@ def frame_sides(objects: Objects, sizes: Sizes) -> Sides:
 
 
 def sides(objects: Objects) -> Sides:
-    """Width and height of every object: of its bounds, or a rotated box's own."""
-    w, h = (objects.box[:, 2:] - objects.box[:, :2]).unbind(1)
+    """Width and height of every object: of its bounds, or a rotated box's own; a negative side is 0."""
+    w, h = (objects.box[:, 2:] - objects.box[:, :2]).clamp_(min=0).unbind(1)
     if objects.shapes is None:
         return w, h
     rotated = (objects.shapes.kind == KINDS.index("rotated_box")).nonzero().flatten()
@@ -43,7 +43,8 @@ def edge_distance(objects: Objects, sizes: Sizes) -> Float64[Tensor, " o"]:
 def border_closeness(objects: Objects, sizes: Sizes) -> Float64[Tensor, " o"]:
     """Largest of x / W, y / H, 1 - x / W, 1 - y / H over all points; those of the bounds are the outermost."""
     w, h = frame_sides(objects, sizes)
-    x1, y1, x2, y2 = objects.box.unbind(1)
+    one, other = objects.box[:, :2], objects.box[:, 2:]
+    (x1, y1), (x2, y2) = torch.minimum(one, other).unbind(1), torch.maximum(one, other).unbind(1)  # sides may be negative
     return torch.stack([x2 / w, y2 / h, 1 - x1 / w, 1 - y1 / h]).amax(0)
 
 
