@@ -14,6 +14,8 @@ _HOMES = {
     "GpuQualityError": "errors",
     "RunConfig": "config",
     "Store": "store.store",
+    "check": "api.check",
+    "convert": "api.convert",
     "explain": "api",
     "feature": "registry",
     "metric": "registry",
@@ -23,6 +25,7 @@ _HOMES = {
     "report": "reports",
     "run": "api",
     "score": "api",
+    "writer": "registry",
 }
 
 __all__ = [  # noqa: PLE0604, RUF100
@@ -31,6 +34,8 @@ __all__ = [  # noqa: PLE0604, RUF100
     "RunConfig",
     "Store",
     "__version__",
+    "check",
+    "convert",
     "explain",
     "feature",
     "metric",
@@ -40,14 +45,17 @@ __all__ = [  # noqa: PLE0604, RUF100
     "report",
     "run",
     "score",
+    "writer",
 ]
 
 if TYPE_CHECKING:
     from gpu_quality.annotations import Dataset
     from gpu_quality.api import explain, open_dataset, open_store, run, score
+    from gpu_quality.api.check import check
+    from gpu_quality.api.convert import convert
     from gpu_quality.config import RunConfig
     from gpu_quality.errors import GpuQualityError
-    from gpu_quality.registry import feature, metric, reader
+    from gpu_quality.registry import feature, metric, reader, writer
     from gpu_quality.reports import report
     from gpu_quality.store.store import Store
 
@@ -56,7 +64,7 @@ def __getattr__(name: str) -> Any:
     """Load a public name, or a public module, on first use: importing the package stays quick."""
     if name in _HOMES:
         return getattr(importlib.import_module(f"gpu_quality.{_HOMES[name]}"), name)
-    if name in ("functional", "kernels", "errors"):
+    if name in ("functional", "kernels", "errors", "analysis", "authoring"):
         return importlib.import_module(f"gpu_quality.{name}")
     raise AttributeError(f"module 'gpu_quality' has no attribute {name!r}")
 

@@ -3,8 +3,8 @@
 import gpu_quality as gq
 
 NAMES = {
-    "Dataset", "GpuQualityError", "RunConfig", "Store", "__version__", "explain", "feature", "metric", "open_dataset",
-    "open_store", "reader", "report", "run", "score",
+    "Dataset", "GpuQualityError", "RunConfig", "Store", "__version__", "check", "convert", "explain", "feature", "metric",
+    "open_dataset", "open_store", "reader", "report", "run", "score", "writer",
 }  # fmt: skip
 
 
