@@ -4,38 +4,70 @@ The photos come inside scikit-image's wheel (public domain or CC0: NASA, SpaceX,
 docstrings of `skimage.data`). Everything else is made from them here, always the same bytes.
 
     python scripts/make_images.py demo/photos
+
+A dozen frames that sweep over one photo, as a camera would, lie in a folder of their own. ``make_labels.py`` labels what is
+to be seen.
 """
 
 import io
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field", "motorcycle_left", "ihc", "retina")
+PAN = "motorcycle_left"
+VGA = 640, 480
+Window = tuple[int, int, int, int]
+"""x, y, width, height in pixels of a photo."""
 
 
 def photo(name: str) -> Image.Image:
-    """One photograph of scikit-image as RGB."""
+    """One photograph of scikit-image, not yet decoded."""
     import skimage
 
     folder = Path(skimage.__file__).parent / "data"
-    path = next(p for p in (folder / f"{name}.png", folder / f"{name}.jpg") if p.is_file())
-    return Image.open(path).convert("RGB")
+    return Image.open(next(p for p in (folder / f"{name}.png", folder / f"{name}.jpg") if p.is_file()))
 
 
-def crops(image: Image.Image, count: int, seed: int, size: tuple[int, int] = (640, 480)) -> list[Image.Image]:
-    """Different views of a photo: random windows, enlarged or shrunk to one size."""
+def windows(image: Image.Image, count: int, seed: int, size: tuple[int, int] = VGA) -> list[Window]:
+    """Random windows of a photo that have the form of `size` and are 0.6 to 1.0 times as large as they can be."""
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(count):
         scale = rng.uniform(0.6, 1.0) * min(image.width / size[0], image.height / size[1])
         w, h = int(size[0] * scale), int(size[1] * scale)
         x, y = rng.integers(0, image.width - w + 1), rng.integers(0, image.height - h + 1)
-        found.append(image.crop((x, y, x + w, y + h)).resize(size, Image.Resampling.LANCZOS))
+        found.append((int(x), int(y), w, h))
     return found
+
+
+def pan_windows() -> list[Window]:
+    """The sweep from the left to the right edge of `PAN`, a window per frame."""
+    return [(31 * i, 130, 400, 300) for i in range(12)]
+
+
+def view(image: Image.Image, window: Window, size: tuple[int, int] = VGA) -> Image.Image:
+    """A window of a photo, enlarged or shrunk to `size`."""
+    x, y, w, h = window
+    return image.convert("RGB").crop((x, y, x + w, y + h)).resize(size, Image.Resampling.LANCZOS)
+
+
+def crops(image: Image.Image, count: int, seed: int, size: tuple[int, int] = VGA) -> list[Image.Image]:
+    """Different views of a photo: random windows, enlarged or shrunk to one size."""
+    return [view(image, window, size) for window in windows(image, count, seed, size)]
+
+
+@cache
+def places() -> dict[str, tuple[str, Window]]:
+    """Which window of which photo every view shows, by file name without extension."""
+    found = {}
+    for i, name in enumerate(PHOTOS):
+        found |= {f"{name}_{k}": (name, window) for k, window in enumerate(windows(photo(name), 3, seed=i))}
+    return found | {f"pan/{i:04d}": (PAN, window) for i, window in enumerate(pan_windows(), 1)}
 
 
 def jpeg(image: Image.Image, quality: int = 90) -> bytes:
@@ -83,9 +115,10 @@ def main() -> None:
     """Write the demo's photos into the folder named on the command line."""
     folder = Path(sys.argv[1])
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    views = {f"{name}_{k}": view for i, name in enumerate(PHOTOS) for k, view in enumerate(crops(photo(name), 3, seed=i))}
-    files = {f"{name}.jpg": jpeg(view) for name, view in views.items()} | planted(views)
+    (folder / "pan").mkdir(parents=True)
+    photos = {name: photo(name).convert("RGB") for name in PHOTOS}
+    views = {name: view(photos[source], window) for name, (source, window) in places().items()}
+    files = {f"{name}.jpg": jpeg(image) for name, image in views.items()} | planted(views)
     for name, data in files.items():
         (folder / name).write_bytes(data)
     sys.stdout.write(f"{len(files)} photos in {folder}, {len(planted(views))} of them with a planted defect\n")

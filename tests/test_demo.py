@@ -1,10 +1,15 @@
-"""Every defect the demo plants is found."""
+"""Every defect of the demo's photos and every mistake in its labels is found by name, and the report shows it."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
+import pytest
+
 import gpu_quality as gq
+from gpu_quality.api.check import check
+from gpu_quality.store.store import Store
 
 ROOT = Path(__file__).parents[1]
 PLANTED = {
@@ -18,15 +23,92 @@ PLANTED = {
     "defect_copy_of_chelsea_0.jpg": "exact_duplicates",
     "defect_resaved_rocket_0.jpg": "near_duplicates",
 }
+MISTAKES = {
+    "near_duplicate": ["astronaut_2.jpg"],
+    "conflicting_classes": ["coffee_2.jpg"],
+    "bbox_out_of_bounds": ["motorcycle_left_1.jpg"],
+    "degenerate_bbox": ["rocket_0.jpg"],
+    "tiny_box": ["motorcycle_left_1.jpg"],
+    "self_crossing_polygon": ["coffee_1.jpg"],
+    "extreme_aspect_ratio": ["rocket_1.jpg"],
+    "orphan_category_id": ["astronaut_0.jpg"],
+    "duplicate_ann_id": ["motorcycle_left_0.jpg"],
+    "track_class_change": ["pan/0004.jpg", "pan/0005.jpg"],
+}
+"""Code of a health check → the images where it must speak, and nowhere else."""
 
 
-def test_every_planted_defect_is_found(tmp_path):
-    subprocess.run([sys.executable, str(ROOT / "scripts" / "make_images.py"), str(tmp_path / "photos")], check=True)
-    store = gq.run(tmp_path / "photos", out=tmp_path / "run", settings={"engine": {"kind": "inline"}, "max_errors": "10%"})
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    for script, *places in (("make_images.py", "photos"), ("make_labels.py", "photos", "labels.json")):
+        subprocess.run([sys.executable, str(ROOT / "scripts" / script), *(str(folder / p) for p in places)], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(demo: Path) -> Store:
+    settings = {"engine": {"kind": "inline"}, "max_errors": "10%"}
+    return gq.run(demo / "photos", out=demo / "run", labels=demo / "labels.json", settings=settings)
+
+
+@pytest.fixture(scope="module")
+def objects(store: Store) -> pd.DataFrame:
+    return store.table("object")
+
+
+def test_every_planted_defect_is_found(store: Store) -> None:
     table = store.table("frame").set_index("frame")
     for name, issue in PLANTED.items():
         assert table.loc[name, f"is_{issue}_issue"], name
-    assert store.errors()[["frame", "reason"]].values.tolist() == [["defect_truncated.jpg", "truncated"]]
+    errors = store.errors()
+    failed = errors.loc[errors["stage"] != "annotate", ["frame", "reason"]]
+    assert failed.to_numpy().tolist() == [["defect_truncated.jpg", "truncated"]]
     sound = table[~table.index.str.startswith("defect_")]
     flags = [column for column in table.columns if column.endswith("_issue") and "duplicates" not in column]
     assert not sound[flags].astype(bool).any(axis=None)
+    moving = table[table.index.str.startswith("pan/")]
+    assert not moving["is_near_duplicates_issue"].astype(bool).any(), "the camera moves on far enough"
+
+
+def test_every_mistake_in_the_labels_is_found_where_it_is_and_nowhere_else(store: Store) -> None:
+    found = check(store).findings
+    assert {code: found.loc[found["code"] == code, "frame"].tolist() for code in MISTAKES} == MISTAKES
+    empty = found[found["code"] == "unlabeled_image"]
+    assert empty.loc[empty["detail"] == "the labels do not name this image", "frame"].tolist() == ["chelsea_2.jpg"]
+    told = {*MISTAKES, "zero_area", "low_instance_category", "unlabeled_image", "imbalance"}
+    assert set(found["code"].astype(str)) == told, "the correct labels are correct"
+
+
+def test_every_mistake_in_the_tracks_is_found(store: Store, objects: pd.DataFrame) -> None:
+    names = store.identity["classes"]
+
+    def those(which: "pd.Series[bool]") -> list[tuple[str, str]]:
+        part = objects[which.fillna(value=False).astype(bool)]
+        return [(frame, names[number]) for frame, number in zip(part["frame"], part["class_id"], strict=True)]
+
+    vanished = [("pan/0003.jpg", "wheel"), ("pan/0006.jpg", "engine")]  # the wheel is something else for a frame
+    assert those(objects["track_continuity"] == 0) == vanished
+    assert those(objects["track_continuity"] == 0.5) == [("pan/0010.jpg", "motorcycle"), ("pan/0011.jpg", "motorcycle")]
+    assert those(objects["inconsistency"] == 2) == [("pan/0010.jpg", "motorcycle")]
+
+
+def test_duplicates_and_tiny_objects_show_in_the_metrics_too(objects: pd.DataFrame) -> None:
+    twice = objects[objects["annotation_duplicate"] > 0.9]
+    assert set(twice["frame"]) == {"astronaut_2.jpg"}
+    assert objects.loc[objects["object_area"].idxmin(), "frame"] == "rocket_0.jpg"
+
+
+def test_the_report_shows_the_mistakes_as_pictures(store: Store, demo: Path) -> None:
+    text = gq.report(store, demo / "report.html").read_text()
+    for code in MISTAKES:
+        article = text.split(f">{code.replace('_', ' ')} <span", 1)[1].split("</article>", 1)[0]
+        assert 'src="data:image/jpeg;base64,' in article, code
+    assert "missing here" in text
+    assert str(demo) not in text
+
+
+def test_the_same_labels_are_made_every_time(demo: Path) -> None:
+    again = demo / "again.json"
+    subprocess.run([sys.executable, str(ROOT / "scripts" / "make_labels.py"), str(demo / "photos"), str(again)], check=True)
+    assert again.read_bytes() == (demo / "labels.json").read_bytes()

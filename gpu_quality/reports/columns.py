@@ -25,6 +25,8 @@ TOPICS: Final = {
     "duplicates": "Repeated frames",
     "hashes": "Fingerprints",
     "objects": "Objects",
+    "shapes": "Shapes",
+    "tracks": "Tracks",
 }
 """Module of a built-in metric → heading, in the order of headings; other modules get a heading of their own behind these."""
 OWN: Final = "Your own metrics"
@@ -93,7 +95,8 @@ def _module(facts: Mapping[str, Any]) -> str:
 
 def columns_of(store: Readable, per: str) -> dict[str, Column]:
     """Visible columns of a table by name: in the order of `TOPICS`, then by name."""
-    found = {name: facts for name, facts in store.columns().items() if not facts.get("hidden")}
+    shown = {name: facts for name, facts in store.columns().items() if not facts.get("hidden")}
+    found = {name: facts for name, facts in shown.items() if facts.get("unit") != "text"}
     if any("module" not in facts for facts in found.values()):
         registry.load_built_in()
     columns = [

@@ -13,7 +13,8 @@ import pandas as pd
 from gpu_quality.reports.charts import BINS
 from gpu_quality.reports.columns import OWN, Column, Sheet, name_of
 from gpu_quality.reports.figures import Distribution, End, Groups, Issue, distributions, extremes, groups, issues
-from gpu_quality.reports.pictures import Shot
+from gpu_quality.reports.findings import Labels, label_findings
+from gpu_quality.reports.shots import Shot, box_mark
 from gpu_quality.store.store import Store
 from gpu_quality.text import clean
 
@@ -51,12 +52,12 @@ class Origin:
     sheet: Sheet
     distributions: tuple[Distribution, ...]
     strips: tuple[Strip, ...]
-    classes: tuple[tuple[str, int], ...]
+    classes: int
+    """How many classes they have."""
 
     def shot(self, row: int) -> Shot:
         """The picture of an object."""
-        x0, y0, x1, y1 = (float(x) for x in self.sheet.table["box"].iloc[row])
-        return Shot(int(self.sheet.table["row"].iloc[row]), (x0, y0, x1, y1))
+        return Shot(int(self.sheet.table["row"].iloc[row]), (box_mark(self.sheet.table["box"].iloc[row]),))
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Content:
     distributions: Sequence[Distribution]
     strips: Sequence[Strip]
     origins: Sequence[Origin]
+    labels: Labels | None
 
     @cached_property
     def ids(self) -> list[str]:
@@ -111,6 +113,8 @@ class Content:
         for found in self.groups:
             for members in found.members[:GROUPS_SHOWN]:
                 yield from (Shot(row) for row in members[:PER_GROUP])
+        if self.labels is not None:
+            yield from self.labels.shots()
         for strip in self.strips:
             yield from (Shot(row) for row in strip.rows)
         for origin in self.origins:
@@ -120,7 +124,7 @@ class Content:
 
 def gather(store: Store) -> Content:
     """Read a store and compute every figure of its report."""
-    frames = Sheet.read(store, "frame")
+    frames, objects = Sheet.read(store, "frame"), Sheet.read(store, "object")
     return Content(
         path=Path(store.path),
         identity=store.identity,
@@ -132,7 +136,8 @@ def gather(store: Store) -> Content:
         groups=groups(frames),
         distributions=distributions(frames, BINS),
         strips=_strips(frames),
-        origins=_origins(store),
+        origins=_origins(store, objects),
+        labels=label_findings(store, frames, objects),
     )
 
 
@@ -160,16 +165,12 @@ def _strips(sheet: Sheet) -> tuple[Strip, ...]:
     return tuple(strips)
 
 
-def _origins(store: Store) -> tuple[Origin, ...]:
-    sheet = Sheet.read(store, "object")
+def _origins(store: Store, sheet: Sheet) -> tuple[Origin, ...]:
     if not len(sheet):
         return ()
     found = []
     for number in sorted(set(sheet.table["origin"].tolist())):
         part = replace(sheet, table=sheet.table[sheet.table["origin"] == number].reset_index(drop=True))
-        counts = part.table["class_id"].value_counts().sort_index()
-        classes = [(name_of(store.identity.get("classes"), int(i)), int(n)) for i, n in counts.items()]
-        classes.sort(key=lambda item: (-item[1], item[0]))
         name = name_of(store.identity.get("origins"), int(number))
-        found.append(Origin(name, part, tuple(distributions(part, BINS)), _strips(part), tuple(classes)))
+        found.append(Origin(name, part, tuple(distributions(part, BINS)), _strips(part), part.table["class_id"].nunique()))
     return tuple(found)

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from gpu_quality import __version__
-from gpu_quality.reports.charts import histogram_chart, share_bar
+from gpu_quality.reports.charts import histogram_chart
 from gpu_quality.reports.columns import name_of
 from gpu_quality.reports.content import Content, Origin, Strip
 from gpu_quality.reports.figures import Distribution
 from gpu_quality.reports.html import Markup, escape, joined, name_tag, table, tag
-from gpu_quality.reports.pictures import Album, Shot
+from gpu_quality.reports.pictures import Album
 from gpu_quality.reports.sections import figure, more, section, sheet_of
-from gpu_quality.text import clean, counted, number, share
+from gpu_quality.reports.shots import Shot
+from gpu_quality.text import clean, counted, number
 
-ERRORS_SHOWN, CLASSES_SHOWN = 200, 12
+ERRORS_SHOWN = 200
 
 
 def extremes_section(content: Content, album: Album) -> Markup | None:
@@ -90,23 +91,9 @@ def _origin(content: Content, album: Album, origin: Origin) -> Markup:
             figures.append(figure(album, origin.shot(row), str(objects["frame"].iloc[row]), kind, number(value)))
         return sheet_of(figures, ".strip")
 
-    rows = [
-        tag(
-            "li",
-            tag("span.what", name_tag(name, 32)),
-            share_bar(n, origin.classes[0][1]),
-            tag("span.count", f"{n:,}"),
-            tag("span.share", share(n, len(objects))),
-        )
-        for name, n in origin.classes[:CLASSES_SHOWN]
-    ]
-    told = f"{counted(len(objects), 'object')} of {counted(len(origin.classes), 'class', 'classes')}."
-    parts: list[object] = [tag("h3", name_tag(origin.name), " ", tag("span.badge", f"{len(objects):,}")), tag("p", told)]
-    parts += [
-        tag("ul.issues.classes", joined(rows)),
-        more(len(origin.classes), CLASSES_SHOWN, "class", "classes"),
-        _extremes(origin.strips, draw),
-    ]
+    told = f"{counted(len(objects), 'object')} of {counted(origin.classes, 'class', 'classes')}."
+    parts = [tag("h3", name_tag(origin.name), " ", tag("span.badge", f"{len(objects):,}")), tag("p", told)]
+    parts.append(_extremes(origin.strips, draw))
     return tag("div.origin", *parts, _cards(origin.distributions, "object"))
 
 
@@ -143,6 +130,9 @@ def next_section(content: Content) -> Markup:
     if flagged is not None:
         sql = f"select frame from frames where {flagged.column.name}"  # noqa: S608 - text to read, nothing runs it
         commands.append((f'gpu-quality query {out} "{sql}"', f"all {counted(len(flagged.rows), 'frame')} with this issue"))
+    if content.labels is not None and content.labels.checks:
+        code = content.labels.checks[0].code
+        commands.append((f"gpu-quality check {out} --code {code}", "every such finding in the labels, with file and record"))
     commands += [(f"gpu-quality errors {out}", "every error")] if not content.errors.empty else []
     commands.append((f"gpu-quality export {out} --format csv --to scores.csv", "all numbers, for a spreadsheet"))
     rows = joined(tag("li", tag("code", command), tag("span.muted", what)) for command, what in commands)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from gpu_quality.errors import UsageError
-from gpu_quality.reports import measures, sections
+from gpu_quality.reports import labels, measures, sections
 from gpu_quality.reports.content import Content, gather
 from gpu_quality.reports.html import Markup, document, joined, tag
 from gpu_quality.reports.pictures import Album, decode_settings, image_root
@@ -17,6 +17,7 @@ NAME: Final = "report.html"
 _TITLES: Final = {
     "issues": "Issues",
     "copies": "Copies",
+    "labels": "Labels",
     "extremes": "Extremes",
     "distributions": "Distributions",
     "objects": "Objects",
@@ -54,6 +55,7 @@ def _render(content: Content, album: Album, written: dt.datetime) -> str:
     parts = {
         "issues": sections.issues_section(content, album),
         "copies": sections.groups_section(content, album),
+        "labels": labels.labels_section(content, album),
         "extremes": measures.extremes_section(content, album),
         "distributions": measures.distributions_section(content),
         "objects": measures.objects_section(content, album),
@@ -69,17 +71,34 @@ def _render(content: Content, album: Album, written: dt.datetime) -> str:
 
 
 def _contents(content: Content, present: list[str]) -> Markup:
-    """The table of contents, with every issue that was found."""
+    """The table of contents, with every issue that was found and every check that spoke."""
     found = [(i, issue) for i, issue in enumerate(content.issues) if len(issue.rows)]
-    inner = joined(
-        tag("li", tag("a", spaced(issue.name), " ", tag("small", f"{len(issue.rows):,}"), attributes={"href": f"#issue-{i}"}))
-        for i, issue in found
-    )
+    inner = {
+        "issues": [(spaced(issue.name), len(issue.rows), f"issue-{i}") for i, issue in found],
+        "labels": _label_links(content),
+    }
     items = []
     for key in present:
         link = tag("a", _TITLES[key], attributes={"href": f"#{key}"})
-        items.append(tag("li", link, tag("ul", inner)) if key == "issues" and found else tag("li", link))
+        below = [
+            tag("li", tag("a", name, " ", tag("small", f"{count:,}") if count else "", attributes={"href": f"#{anchor}"}))
+            for name, count, anchor in inner.get(key, [])
+        ]
+        items.append(tag("li", link, tag("ul", joined(below)) if below else ""))
     return tag("nav", tag("ul", joined(items)), attributes={"aria-label": "Contents"})
+
+
+def _label_links(content: Content) -> list[tuple[str, int, str]]:
+    """Name, count and anchor of what the part about labels holds."""
+    found = content.labels
+    if found is None:
+        return []
+    loud = [(i, check) for i, check in enumerate(found.checks) if check.severity != "info"]
+    links = [(spaced(check.code), check.count, f"label-{i}") for i, check in loud]
+    quiet = sum(check.count for check in found.checks) - found.grave
+    links += [("remarks", quiet, "label-remarks")] if quiet else []
+    links += [("tracks", sum(tracks.count for tracks in found.tracks), "label-tracks")] if found.tracks else []
+    return links + ([("class balance", 0, "label-classes")] if found.classes else [])
 
 
 def _warning(album: Album) -> Markup | str:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from gpu_quality.errors import FrameError, GpuQualityError
 from gpu_quality.reports.columns import Sheet
+from gpu_quality.reports.shots import Shot
 
 if TYPE_CHECKING:
+    from gpu_quality.data.sources import Source
     from gpu_quality.data.stored import DecodeSettings
 
 LARGEST: Final = 256
@@ -24,18 +26,7 @@ LADDER: Final = ((256, 80), (208, 78), (176, 75), (144, 72), (112, 70), (80, 65)
 """Longer side in pixels and JPEG quality, tried in turn until all pictures fit; 256 is sharp on dense screens too."""
 MOST_PIXELS: Final = 2_000_000_000
 """Pixels decoded for one page: some twenty seconds on one core."""
-MARGIN: Final = 0.35
-"""Surroundings shown around an object, as a share of its longer side."""
 _GONE: Final = "image not found"
-_BOX: Final = (255, 64, 96)
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """A picture to show: a frame, or an object of it with the box drawn."""
-
-    row: int
-    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +72,8 @@ class Album:
     def __init__(self, frames: Sheet, root: Path | None, settings: "DecodeSettings") -> None:
         self._frames, self._root, self._settings = frames, root, settings
         self.pictures: dict[Shot, Picture] = {}
+        self._source: Source | None = None
+        self._place: dict[int, int] = {}
 
     def fill(self, shots: Iterable[Shot], budget: int) -> None:
         """Make the thumbnails of `shots`, the most important first; the last ones go where `budget` bytes do not hold all."""
@@ -117,6 +110,7 @@ class Album:
         for shot in shots:
             by_row.setdefault(shot.row, []).append(shot)
         rows = self._affordable(list(by_row))
+        self._open(rows)
         result: dict[Shot, NDArray[np.uint8] | str] = dict.fromkeys(shots, "left out: time limit")
         threads = min(8, len(os.sched_getaffinity(0)))
         with ThreadPoolExecutor(threads) as pool:
@@ -133,33 +127,36 @@ class Album:
         return [row for row, pixels in zip(rows, total.tolist(), strict=True) if pixels <= MOST_PIXELS]
 
     def _frame(self, row: int, shots: Sequence[Shot]) -> dict[Shot, "NDArray[np.uint8] | str"]:
-        from gpu_quality.data.decode import decode
-        from gpu_quality.data.thumbnail import shrink
+        from gpu_quality.data.decode import decode, image_of
 
         try:
-            rgb = decode(self._bytes(row), self._settings).rgb
+            if self._source is None:
+                raise FrameError("missing", "the image was given in memory")
+            found = self._source.read(self._place[row], self._settings.max_bytes)
+            rgb = (decode(found, self._settings) if isinstance(found, bytes) else image_of(found, self._settings)).rgb
         except FrameError as error:
             reason = _GONE if error.reason == "missing" else f"not shown: {error.reason.replace('_', ' ')}"
             return dict.fromkeys(shots, reason)
         except (GpuQualityError, MemoryError):
             return dict.fromkeys(shots, "not shown: internal")
-        return {shot: shrink(rgb, LARGEST) if shot.box is None else _crop(rgb, shot.box) for shot in shots}
+        return {shot: _shown(rgb, shot) for shot in shots}
 
-    def _bytes(self, row: int) -> bytes:
-        from gpu_quality.data.formats.folder import path_of
-        from gpu_quality.data.sources import FileSource
+    def _open(self, rows: Sequence[int]) -> None:
+        """Prepare to read the frames of these rows."""
+        from gpu_quality.data.sources import open_source
 
         if self._root is None:
-            raise FrameError("missing", "the image was given in memory")
-        table = self._frames.table
-        size, changed = int(table["size_bytes"].iloc[row]), int(table["mtime_ns"].iloc[row])
-        uri = str(path_of(Path(), str(table["uri"].iloc[row])))
-        return FileSource(self._root, [uri], [(size, changed)]).read(0, self._settings.max_bytes)
+            return
+        table = self._frames.table.iloc[list(rows)]
+        seen = zip(table["size_bytes"].tolist(), table["mtime_ns"].tolist(), strict=True)
+        expected = [None if size < 0 else (int(size), int(changed)) for size, changed in seen]
+        self._source = open_source(self._root, [str(uri) for uri in table["uri"]], expected)
+        self._place = {row: place for place, row in enumerate(rows)}
 
 
 def _cost(picture: Picture) -> int:
-    """Bytes of a picture inside the page."""
-    return len(picture.jpeg) * 4 // 3 + 64
+    """Bytes of a picture inside the page, with its tag and the words for those who do not see it."""
+    return len(picture.jpeg) * 4 // 3 + 320
 
 
 def _encode(rgb: NDArray[np.uint8], longest: int, quality: int) -> Picture:
@@ -170,34 +167,10 @@ def _encode(rgb: NDArray[np.uint8], longest: int, quality: int) -> Picture:
     return Picture(thumbnail(rgb, longest, quality), max(1, round(width * scale)), max(1, round(height * scale)))
 
 
-def _crop(rgb: NDArray[np.uint8], box: tuple[float, float, float, float]) -> NDArray[np.uint8]:
-    """An object with its surroundings and its box drawn, tiny ones enlarged; boxes that reach out of the frame are cut."""
-    from gpu_quality.data.thumbnail import shrink
+def _shown(rgb: NDArray[np.uint8], shot: Shot) -> NDArray[np.uint8]:
+    """The pixels of a picture at the largest size."""
+    from gpu_quality.data.thumbnail import cut_out, shrink
 
-    height, width = rgb.shape[:2]
-    x0, x1 = np.clip((box[0], box[2]), 0, width).tolist()
-    y0, y1 = np.clip((box[1], box[3]), 0, height).tolist()
-    margin = max(MARGIN * max(x1 - x0, y1 - y0), 12.0)
-    left, top = max(0, int(x0 - margin)), max(0, int(y0 - margin))
-    right, bottom = min(width, int(x1 + margin) + 1), min(height, int(y1 + margin) + 1)
-    part = np.ascontiguousarray(rgb[top:bottom, left:right])
-    times = max(1, LARGEST // 2 // max(part.shape[:2]))
-    small = shrink(part.repeat(times, 0).repeat(times, 1), LARGEST)
-    scale_x, scale_y = small.shape[1] / (right - left), small.shape[0] / (bottom - top)
-    corners = (x0 - left) * scale_x, (y0 - top) * scale_y, (x1 - left) * scale_x, (y1 - top) * scale_y
-    _draw(small, corners)
-    return small
-
-
-def _draw(rgb: NDArray[np.uint8], corners: tuple[float, float, float, float]) -> None:
-    """Draw a rectangle two pixels wide, in place."""
-    height, width = rgb.shape[:2]
-    x0, x1 = (min(max(round(x), 0), width - 1) for x in (corners[0], corners[2]))
-    y0, y1 = (min(max(round(y), 0), height - 1) for y in (corners[1], corners[3]))
-    for rows, columns in (
-        (slice(y0, y0 + 2), slice(x0, x1 + 1)),
-        (slice(max(y1 - 1, 0), y1 + 1), slice(x0, x1 + 1)),
-        (slice(y0, y1 + 1), slice(x0, x0 + 2)),
-        (slice(y0, y1 + 1), slice(max(x1 - 1, 0), x1 + 1)),
-    ):
-        rgb[rows, columns] = _BOX
+    if not shot.marks:
+        return shrink(rgb, LARGEST)
+    return cut_out(rgb, shot.window(rgb.shape[1], rgb.shape[0]), shot.marks, LARGEST)

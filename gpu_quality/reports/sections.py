@@ -7,24 +7,26 @@ from gpu_quality.reports.charts import histogram_chart, share_bar
 from gpu_quality.reports.content import GROUPS_SHOWN, PER_GROUP, PER_ISSUE, Content
 from gpu_quality.reports.figures import Issue
 from gpu_quality.reports.html import Markup, joined, name_tag, tag
-from gpu_quality.reports.pictures import Album, Shot
+from gpu_quality.reports.pictures import Album
+from gpu_quality.reports.shots import Shot
 from gpu_quality.text import counted, number, share, spaced
 
 CAPTION = 26
 """Characters of a frame's id under a picture; the whole id shows when hovered."""
 
 
-def figure(album: Album, shot: Shot, name: str, *notes: object) -> Markup:
+def figure(album: Album, shot: Shot | None, name: str, *notes: object, alt: str = "", below: str = "") -> Markup:
     """A thumbnail, or a placeholder that says why there is none, with the frame's id and what is to be said about it."""
-    picture = album.pictures.get(shot)
+    picture = None if shot is None else album.pictures.get(shot)
     if picture is None or picture.missing:
         inner = tag("span.missing", picture.missing if picture else "")
     else:
         size = {"width": picture.width, "height": picture.height}
-        alt = f"{'object in ' if shot.box else ''}{name}"
-        inner = tag("img", attributes={"src": Markup(picture.uri), "alt": alt, **size, "loading": "lazy", "decoding": "async"})
+        told = alt or f"{'object in ' if shot is not None and shot.marks else ''}{name}"
+        inner = tag("img", attributes={"src": Markup(picture.uri), "alt": told, **size, "loading": "lazy", "decoding": "async"})
     lines = [tag("span.note", note) for note in notes if note]
-    return tag("figure", tag("span.frame", inner), tag("figcaption", *lines, name_tag(name, CAPTION)))
+    under = tag("span.below", below) if below else ""
+    return tag("figure", tag("span.frame", inner), tag("figcaption", *lines, name_tag(name, CAPTION), under))
 
 
 def sheet_of(figures: Iterable[Markup], kind: str = "") -> Markup:
@@ -53,6 +55,8 @@ def header(content: Content, written: dt.datetime) -> Markup:
     tiles.append((f"{status['errors']:,}", "errors", "bad" if status["errors"] else ""))
     if content.issues:
         tiles.append((f"{content.flagged:,}", f"with an issue ({share(content.flagged, status['scored'])})", "warn"))
+    if content.labels is not None:
+        tiles.append((f"{content.labels.grave:,}", "label problems", "warn" if content.labels.grave else ""))
     tiles += [(f"{len(origin.sheet):,}", f"objects in {origin.name}", "") for origin in content.origins]
     drawn = [
         tag("div.tile" + (f".{kind}" if kind else ""), tag("strong", value), tag("span", label)) for value, label, kind in tiles

@@ -117,7 +117,7 @@ def _objects(ids: list[str]) -> pa.Table:
     given = {
         "object": [f"o{i}" for i in range(4)], "frame": [ids[r] for r in rows], "origin": [0, 0, 0, 1],
         "class_id": [0, 1, 0, 0], "box": boxes, "area": [1.0] * 4, "crowd": [False] * 4, "difficult": [False] * 4,
-        "kind": [0] * 4, "source_id": list("abcd"), "row": rows,
+        "kind": [0] * 4, "source_id": list("abcd"), "row": rows, "file": ["labels.json"] * 4, "record": list(range(4)),
     }  # fmt: skip
     return pa.table([pa.array(given.get(f.name, [None] * 4), f.type) for f in OBJECTS], schema=OBJECTS)
 
