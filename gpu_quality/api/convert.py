@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from gpu_quality import registry
 from gpu_quality.annotations import Dataset
 from gpu_quality.api import inputs
 from gpu_quality.config import AnnotationSource, Source
 from gpu_quality.data.formats import load_formats
 from gpu_quality.errors import ResourceError, UsageError
+from gpu_quality.text import clean, counted
 
 _SHOWN: Final = 100
 """Error rows in the JSON answer; all of them are in `Conversion.errors`."""
@@ -77,6 +80,7 @@ def convert(
     chosen = origin or ("labels" if labels is not None else next(iter(tables.origins[1:]), "labels"))
     if chosen not in tables.origins:
         raise UsageError(f"there is no origin {chosen!r}", hint=f"known: {', '.join(tables.origins)}")
+    remarks += _unmatched(tables, chosen, listed=images is not None)
     lost = _written(target, force, lambda path: writer.function(tables, chosen, path))
     number = tables.origins.index(chosen)
     objects, answers = (table.column("origin").to_numpy() == number for table in (tables.objects, tables.classifications))
@@ -100,6 +104,23 @@ def _source(
         raise UsageError("there is nothing to convert", hint="name labels with --labels, or predictions with --predictions")
     given = None if labels is None else AnnotationSource(path=str(labels), format=labels_format)
     return Source(images=None if images is None else str(images), labels=given, predictions=sets)
+
+
+def _unmatched(tables: Dataset, origin: str, *, listed: bool) -> list[str]:
+    """What is about frames that are not where they should be: among the images, and for predictions among the labels."""
+    frames, number = tables.frames, tables.origins.index(origin)
+    rows = tables.objects.filter(np.array(tables.objects.column("origin")) == number).column("row").unique().to_numpy()
+    told = []
+    labelled = np.array(frames.column("labelled"))
+    for what, there in (
+        ("not among the images", np.array(frames.column("size_bytes")) > 0 if listed else None),
+        ("not known to the labels", labelled if origin != "labels" and labelled.any() else None),
+    ):
+        missing = [] if there is None else sorted(rows[~there[rows]].tolist())
+        if missing:
+            name = clean(frames.column("frame")[missing[0]].as_py())
+            told.append(f"{origin}: {counted(len(missing), 'frame')} with objects, {what}: {name}{' …' * (len(missing) > 1)}")
+    return told
 
 
 def _errors(tables: Dataset) -> tuple[dict[str, Any], ...]:

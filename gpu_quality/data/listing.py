@@ -47,7 +47,7 @@ def add_parts(builder: Builder, root: Path, parts: Sequence[Part], options: Opti
     `UsageError` where a library is missing, or where it is unclear which column of a table is meant.
     """
     others: Counter[str] = Counter()
-    problem = ""
+    problems: list[str] = []
     for part in parts:
         extension = extension_of(part.name)
         try:
@@ -62,11 +62,13 @@ def add_parts(builder: Builder, root: Path, parts: Sequence[Part], options: Opti
                 _add_video(builder, part, path, options.every)
         except FrameError as error:
             builder.add_error(file_uri(part.name), error.detail, stage="list", reason=error.reason)
-            problem = problem or f"{part.name}: {error.detail}"
+            problems.append(f"{part.name}: {error.detail}")
+    if 0 < len(problems) < len(parts):
+        builder.notes.append(f"{len(problems):,} of {len(parts):,} files with frames cannot be read; first, {problems[0]}")
     if others:
         kinds = ", ".join(f"{count:,} {kind or 'without extension'}" for kind, count in sorted(others.items()))
         builder.notes.append(f"members of archives that are no images and no .cls were passed over: {kinds}")
-    return problem
+    return problems[0] if problems else ""
 
 
 def hugging_face(folder: Path) -> list[Part] | None:

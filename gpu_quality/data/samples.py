@@ -49,6 +49,8 @@ def add_archive(builder: Builder, archive_name: str, path: str, images: frozense
     for name, reason, detail in index.problems:
         told = f"{detail} (member {uri_of(name)!r})" if name else detail
         builder.add_error(file, told, stage="list", reason=reason, frame=part_uri(archive_name, name) if name else None)
+        if not name:
+            builder.notes.append(f"{archive_name}: members after the first {len(index.members):,} are not listed: {detail}")
     add_classes(builder, file, classes)
     return others
 

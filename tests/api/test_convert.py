@@ -148,3 +148,20 @@ def test_the_verb_with_records_that_break_a_rule(call, labels: Path, tmp_path: P
     assert [row["uri"] for row in answer["error_rows"]] == ["2.xml", "1.xml"]
     assert answer["reasons"] == {"bad_annotation": 1, "non_finite_geometry": 1}
     assert call(*base, "--quiet") == (3, "", "")
+
+
+def test_frames_that_match_nothing_are_told(labels: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i in range(2):
+        Image.new("RGB", (40, 30)).save(photos / f"{i}.jpg")
+    (tmp_path / "p.csv").write_text("frame,x1,y1,x2,y2,class,score\n0.jpg,1,2,3,4,cat,1\nx.jpg,1,2,3,4,cat,1\n")
+    sets = {"p": tmp_path / "p.csv"}
+    done = convert(labels, to="coco", out=tmp_path / "p.json", images=photos, predictions=sets, origin="p")
+    told = [remark for remark in done.remarks if "with objects" in remark]
+    assert told == [
+        "p: 1 frame with objects, not among the images: x.jpg",
+        "p: 1 frame with objects, not known to the labels: x.jpg",
+    ]
+    done = convert(labels, to="coco", out=tmp_path / "l.json", images=photos)
+    assert done.remarks[-1] == "labels: 1 frame with objects, not among the images: 2.jpg"

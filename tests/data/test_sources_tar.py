@@ -145,6 +145,7 @@ def test_a_truncated_archive_gives_what_comes_before_the_cut(tmp_path, photos):
         root, made = listed(tmp_path / "a.tar")
         assert made.frames["frame"].to_pylist() == [f"a.tar#{name}" for name in list(photos)[:count]], cut
         assert [(r["uri"], r["stage"], r["reason"]) for r in made.errors.to_pylist()] == [("a.tar", "list", "truncated")]
+        assert f"a.tar: members after the first {count} are not listed" in made.notes[0]
         source = opened(root, made)
         assert [source.read(i, LIMIT) for i in range(count)] == list(photos.values())[:count]
 

@@ -206,6 +206,15 @@ def test_what_is_no_video_is_an_error_row(tmp_path):
         listed(tmp_path / "junk.mp4")
 
 
+def test_what_cannot_be_read_beside_readable_videos_is_told(tmp_path):
+    write_video(tmp_path / "a.mp4", count=3)
+    (tmp_path / "junk.mp4").write_bytes(b"junk" * 100)
+    _, made = listed(tmp_path)
+    assert len(made.frames) == 3
+    assert made.errors["uri"].to_pylist() == ["junk.mp4"]
+    assert made.notes[0].startswith("1 of 2 files with frames cannot be read; first, junk.mp4: not a video")
+
+
 def test_a_changed_video_is_noticed(tmp_path):
     write_video(tmp_path / "a.mp4", count=3)
     root, made = listed(tmp_path / "a.mp4")

@@ -152,6 +152,7 @@ class _Reading:
             kind=np.where(bare, KINDS.index("keypoints"), -1).astype(np.int8) if bare.any() else None,
             keypoints=records.keypoints,
             annotator=records.annotator,
+            annotation_seconds=records.seconds,
         )
         problems |= records.problems
         self.builder.add_objects(self.origin, self.path.name, with_shape_boxes(columns, ~records.boxed), problems)

@@ -15,7 +15,7 @@ from gpu_quality.geometry.polygons import Outlines, offsets
 _NUMBERS: Final = {int, float}
 _TRUE: Final = (1, "1")
 _NONE: Final = type(None)
-_RARE: Final = frozenset({"keypoints", "track_id", "instance_id", "attributes", "rotation", "annotator"})
+_RARE: Final = frozenset({"keypoints", "track_id", "instance_id", "attributes", "rotation", "annotator", "annotation_seconds"})
 _NAMED: Final = 1 << 40
 """Tracks that have names instead of numbers are counted from here."""
 
@@ -47,6 +47,8 @@ class Records:
     """Declared numbers of visible keypoints, NaN where none is declared."""
     track: Ints | None = None
     annotator: list[str | None] | None = None
+    seconds: Floats | None = None
+    """Time spent on each record, NaN where unknown."""
     attributes: list[dict[str, Any]] | None = None
     problems: dict[int, Problem] = field(default_factory=dict)
 
@@ -127,6 +129,17 @@ def _add_rare(made: Records, fields: Fields, names: dict[str, int]) -> None:
     annotators = fields["annotator"]
     if str in set(map(type, annotators)):
         made.annotator = [a if type(a) is str else None for a in annotators]
+    times = fields["annotation_seconds"]
+    if set(map(type, times)) - {_NONE}:
+        made.seconds = np.array([_seconds(t) for t in times], np.float64)
+
+
+def _seconds(value: Any) -> float:
+    """A time, or the sum of the entries of a log; NaN for what is neither."""
+    if type(value) is list and value:
+        return sum(map(_seconds, value))
+    seconds = number(value)
+    return seconds if 0 <= seconds < np.inf else np.nan
 
 
 def _track(value: Any, names: dict[str, int]) -> int:

@@ -35,6 +35,8 @@ class Images:
     def add(self, records: Sequence[Any], first: int) -> None:
         """Frames for these records of the list of images."""
         builder, frames, ids, good = self.builder, [], [], []
+        names = (record.get("file_name") for record in records if isinstance(record, dict))
+        self.finder.claim([name for name in names if isinstance(name, str)])
         for place, record in enumerate(records, first):
             known = record if isinstance(record, dict) else {}
             image = known.get("id")

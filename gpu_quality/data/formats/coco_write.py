@@ -185,13 +185,12 @@ class Writing:
             facts["ignore"] = 1
         if row["keypoints"] is not None and self.number == 0:
             facts["num_keypoints"] = sum(v > 0 for v in row["keypoints"][2::3])
-        for name, key in (("track", "track_id"), ("annotator", "annotator")):
+        for name, key in (("track", "track_id"), ("annotator", "annotator"), ("annotation_seconds", "annotation_seconds")):
             if row[name] is not None:
                 facts[key] = row[name]
         if row["object"] in self.attributes:
             facts["attributes"] = self.attributes[row["object"]]
         self.lost["objects lose their probabilities"] += row["probabilities"] is not None
-        self.lost["objects lose the time spent on them"] += row["annotation_seconds"] is not None
         return facts
 
 

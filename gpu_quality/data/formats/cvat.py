@@ -10,6 +10,8 @@ from gpu_quality.annotations import Builder
 from gpu_quality.annotations.columns import Problem
 from gpu_quality.data.formats.cvat_shapes import DRAWN, shape_of
 from gpu_quality.data.formats.gathering import Facts, Gatherer, Shape
+from gpu_quality.data.formats.label_files import Place, adopt_images
+from gpu_quality.data.formats.stems import stem_of
 from gpu_quality.data.formats.xml_records import XmlError, number_of, records, root_tag, side_of, text_of
 from gpu_quality.errors import UsageError
 from gpu_quality.registry import reader
@@ -17,6 +19,8 @@ from gpu_quality.registry import reader
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
+_FILE: Final = "annotations.xml"
+"""What the file of an export is called, beside the folder of images."""
 MOST_FRAMES: Final = 1_000_000
 """Frames that a task may claim without naming them: more are taken only where something is drawn."""
 _FREE: Final = frozenset({"number", "text"})
@@ -34,18 +38,23 @@ class _Task:
 
 
 def looks_like_cvat(path: Path) -> bool:
-    """Whether it is XML whose root is ``annotations``."""
-    return path.is_file() and root_tag(path) == "annotations"
+    """Whether it is XML whose root is ``annotations``, or the unpacked folder of an export."""
+    file = path / _FILE
+    return root_tag(file if file.is_file() else path) == "annotations"
 
 
 @reader("cvat", guess=looks_like_cvat)
 def read(path: Path, builder: Builder, origin: str) -> None:
     """CVAT XML 1.1 for images or for video: boxes (turned ones too), polygons, polylines, points, masks, skeletons, tags.
 
-    Tags and attributes with a choice become answers. A frame of a video is called ``<name>#000012`` unless an image
-    ``frame_000012`` was listed; its sequence is the name of the video, its position the frame number. `line` of an error row
-    counts the shapes of the file from 0. Raises `UsageError` where the file is no such XML.
+    The path is the file, or the unpacked folder of an export with annotations.xml and perhaps images. Tags and attributes with
+    a choice become answers. A frame of a video is called ``<name>#000012`` unless an image ``frame_000012`` was listed; its
+    sequence is the name of the video, its position the frame number. `line` of an error row counts the shapes of the file from
+    0. Raises `UsageError` where the file is no such XML.
     """
+    if path.is_dir():
+        images, path = path / "images", path / _FILE
+        adopt_images(builder, images, [Place(images)] if images.is_dir() else [])
     reading = _Reading(Gatherer(builder, origin, path.name), path.stem)
     try:
         for root, child in records(path):
@@ -135,7 +144,7 @@ class _Reading:
             self.record += len(element)
             return
         size = side_of(element.get("width")), side_of(element.get("height"))
-        row = self.rows.frame(name)
+        row = self.rows.frame(name, stems=stem_of(name) == name)  # frames of videos have no extension there
         self.rows.label(row, *size)
         for place, child in enumerate(element):
             facts = Facts(self.record, f"{element.get('id', name)}/{place}")

@@ -44,7 +44,7 @@ def text_files(folder: Path, builder: Builder, suffix: str = ".txt") -> Iterator
     for place, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         prefix = "" if place == str(folder) else os.path.relpath(place, folder).replace(os.sep, "/") + "/"
-        for file in sorted(name for name in files if name.endswith(suffix) and not name.startswith(".")):
+        for file in sorted(name for name in files if name.lower().endswith(suffix) and not name.startswith(".")):
             path = Path(place, file)
             if path.is_symlink() and not os.path.realpath(path).startswith(top + os.sep):
                 detail = "a link that leads out of the folder of labels"
@@ -52,7 +52,7 @@ def text_files(folder: Path, builder: Builder, suffix: str = ".txt") -> Iterator
             elif not path.is_file():  # a pipe would be waited for
                 builder.add_error(uri_of(prefix + file), "no regular file", stage="list")
             else:
-                yield prefix + file.removesuffix(suffix), path
+                yield prefix + file[: -len(suffix)], path
 
 
 def lines_of(path: Path, name: str, builder: Builder) -> Iterator[tuple[int, str]]:
@@ -68,7 +68,9 @@ def glance(path: Path, count: int = 5) -> list[list[str]]:
     try:
         if path.is_dir():
             with os.scandir(path) as entries:
-                texts = (e.path for e in entries if e.name.endswith(".txt") and not e.name.startswith(".") and e.is_file())
+                texts = (
+                    e.path for e in entries if e.name.lower().endswith(".txt") and not e.name.startswith(".") and e.is_file()
+                )
                 found = [line for text in islice(texts, 10 * count) for line in _first_lines(text, count)]
                 return found[: 10 * count]
         return _first_lines(path, 10 * count) if path.is_file() else []

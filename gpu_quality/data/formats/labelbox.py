@@ -14,7 +14,7 @@ from gpu_quality.data.formats.gathering import Facts, Gatherer, Shape
 from gpu_quality.data.formats.json_kinds import json_kind
 from gpu_quality.data.formats.json_lines import json_lines
 from gpu_quality.data.formats.labelbox_answers import answers_of
-from gpu_quality.data.formats.labelbox_frames import between, frame_name, media_size
+from gpu_quality.data.formats.labelbox_frames import between, media_size, names_of
 from gpu_quality.data.formats.labelbox_shapes import DRAWN, shape_of
 from gpu_quality.registry import reader
 
@@ -44,7 +44,7 @@ def read(path: Path, builder: Builder, origin: str) -> None:
         else:
             reading.rows.refuse(f"the row has neither data_row nor dataRow: {', '.join(map(repr, record))[:80]}", Facts(line))
     reading.rows.flush()
-    for what, count in sorted(reading.told.items()):
+    for what, count in sorted((+reading.told).items()):
         builder.notes.append(f"{path.name}: {count:,} {what}")
 
 
@@ -58,7 +58,7 @@ class _Reading:
 
     def export(self, record: Mapping[str, Any], line: int) -> None:
         """A data row with everything known about it."""
-        name = frame_name(record["data_row"])
+        name = self.name_of(record["data_row"])
         size = media_size(record.get("media_attributes"))
         if name is None:
             self.rows.refuse("data_row has no external_id, global_key or id; none of its annotations is kept", Facts(line))
@@ -67,6 +67,7 @@ class _Reading:
         video = any(isinstance(_dict(label.get("annotations")).get("frames"), dict) for label in chosen)
         if not video:
             self.rows.label(self.rows.frame(name), *size)
+            self.learn(record["data_row"], self.rows.frame(name))
         for label in chosen:
             facts = Facts(line, annotator=_text(_dict(label.get("label_details")).get("created_by")))
             found = _dict(label.get("annotations"))
@@ -75,15 +76,34 @@ class _Reading:
                 self.group(self.rows.frame(name), found, size, facts)
                 continue
             for key, group in _dict(found.get("frames")).items():
-                self.video_frame(name, key, group, size, facts)
-        self.told = +self.told
+                self.video_frame(record["data_row"], self.video_of(name), key, group, size, facts)
 
-    def video_frame(self, name: str, key: str, group: Any, size: tuple[int | None, int | None], facts: Facts) -> None:
+    def name_of(self, data_row: Any) -> str | None:
+        """What a data row is called: as the labels call it, which may know it by another of its names."""
+        names = names_of(data_row)
+        rows = self.rows.builder.image_rows if self.rows.origin != "labels" else {}
+        known = [rows[name] for name in names if name in rows]
+        return self.rows.builder.uris(np.array(known[:1], np.int64))[0] if known else next(iter(names), None)
+
+    def video_of(self, name: str) -> str:
+        """The video of a data row that may be called by one of its frames."""
+        return name.rpartition("#")[0] or name if name in self.rows.builder.frame_rows else name
+
+    def learn(self, data_row: Any, row: int) -> None:
+        """Keep the names of a data row of the labels: rows of predictions may use any of them."""
+        if self.rows.origin == "labels":
+            for name in names_of(data_row):
+                self.rows.builder.image_rows.setdefault(name, row)
+
+    def video_frame(
+        self, data_row: Any, name: str, key: str, group: Any, size: tuple[int | None, int | None], facts: Facts
+    ) -> None:
         """What is annotated on one frame of a video."""
         if not (key.isascii() and key.isdecimal() and 0 < int(key[:16]) < 10**15) or not isinstance(group, dict):
             self.rows.refuse(f"frame {key[:80]!r} of a video is no number from 1 with annotations", facts)
             return
         row = self.rows.video_frame(name, int(key) - 1, size)
+        self.learn(data_row, row)
         self.group(row, group, size, facts, video=name)
 
     def group(
@@ -141,7 +161,7 @@ class _Reading:
         """One annotation or prediction that names its data row."""
         facts = Facts(line)
         identity = record["dataRow"]
-        name = frame_name(identity) if isinstance(identity, dict) else _text(identity)
+        name = self.name_of(identity if isinstance(identity, dict) else {"id": _text(identity)})
         if "metricName" in record:
             self.told["metric rows are no annotations; gpu-quality metric import takes them"] += 1
         elif name is None:
@@ -164,6 +184,7 @@ class _Reading:
 
     def segments(self, name: str, record: Mapping[str, Any], facts: Facts) -> None:
         """An object through a video: boxes between two keyframes lie on straight lines."""
+        name = self.video_of(name)
         for segment in _list(record.get("segments")):
             keyframes = [_dict(key) for key in _list(_dict(segment).get("keyframes"))]
             made = between(keyframes)

@@ -12,10 +12,10 @@ MOST_FRAMES: Final = 1_000_000
 """Frames that one segment may span."""
 
 
-def frame_name(record: Any) -> str | None:
-    """What a data row is called: its external id, else its global key, else its id."""
+def names_of(record: Any) -> list[str]:
+    """What a data row is called: its external id, its global key, its id, as far as they are told."""
     found = (record.get(key) for key in _NAMES) if isinstance(record, dict) else ()
-    return next((name for name in found if isinstance(name, str) and name), None)
+    return [name for name in found if isinstance(name, str) and name]
 
 
 def media_size(record: Any) -> tuple[int | None, int | None]:

@@ -117,16 +117,21 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
             kept = {key: value for key, value in record.items() if value is not None}
             yield line, problem_of(kept) or kept
         else:
-            for found in _custom(record):
+            for found in custom_rows(record):
                 yield line, found
 
 
-def _custom(record: Mapping[str, Any]) -> Iterator[dict[str, Any] | str]:
+def custom_rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any] | str]:
+    """The metric rows of one annotation, as `read_rows` gives them; those of an answer name no object but its class alone."""
     metrics = record.get("customMetrics")
-    for metric in metrics if isinstance(metrics, list) else []:
+    if metrics is not None and not isinstance(metrics, list):
+        yield f"customMetrics is a list of objects with name and value, found {repr(metrics)[:80]}"
+        return
+    drawn = record.get("answer") is None and record.get("answers") is None
+    for metric in metrics or []:
         if not isinstance(metric, dict):
             yield f"customMetrics are objects with name and value, found {repr(metric)[:80]}"
             continue
         row = {"dataRow": record.get("dataRow"), "metricName": metric.get("name"), "metricValue": metric.get("value")}
         row |= {"featureName": record["name"]} if record.get("name") is not None else {}
-        yield problem_of(row) or row | {"object": record.get("uuid")}
+        yield problem_of(row) or row | ({"object": record["uuid"]} if drawn and record.get("uuid") is not None else {})

@@ -41,7 +41,7 @@ _OTHERS: Final = ("area", "difficult", "annotator", "annotation_seconds", "quest
 
 def looks_like_table(path: Path) -> bool:
     """Whether the path is a table whose columns name images, and boxes or classes."""
-    if path.suffix.lower() not in (*TABLES, ".csv") or not path.is_file():
+    if path.suffix.lower() not in (*TABLES, ".csv", ".tsv") or not path.is_file():
         return False
     columns = _Columns(column_names(path))
     return columns.frame is not None and (columns.boxed or columns.name is not None)
@@ -101,6 +101,9 @@ def read(path: Path, builder: Builder, origin: str) -> None:
         builder.notes.append(f"{path.name}: columns that were passed over: {', '.join(others)[:300]}")
     if columns.list and not columns.list[1]:
         builder.notes.append(f"{path.name}: boxes in 'bbox' are taken for x, y, width, height in pixels, as in COCO")
+    if 0 < work.farthest <= 1:
+        text = "all boxes lie within 0 .. 1 and are taken for pixels; multiply relative ones by the size of their images"
+        builder.notes.append(f"{path.name}: {text}")
 
 
 class _Reading:
@@ -109,6 +112,7 @@ class _Reading:
     def __init__(self, file: str, builder: Builder, origin: str, columns: _Columns) -> None:
         self.file, self.builder, self.origin, self.columns = file, builder, origin, columns
         self.finder = Finder(builder)
+        self.farthest = 0.0
 
     def add(self, piece: Piece) -> None:
         """Objects or answers of some rows."""
@@ -121,6 +125,7 @@ class _Reading:
         bare = np.array([name is None for name in names]) if self.columns.name else np.ones(len(piece), bool)
         if box is not None:
             bare &= np.isnan(box).all(axis=1)
+            self.farthest = float(np.nanmax(np.abs(box), initial=self.farthest))
         # A row without box and class says that its image is empty; one that was refused already is told as it is.
         keep = np.array([i for i in range(len(piece)) if not bare[i] or i in problems], np.int64)
         for i in keep.tolist():

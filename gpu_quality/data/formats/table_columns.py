@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gpu_quality.annotations.columns import Floats, Ints, Problem
 from gpu_quality.data.arrow_images import batches_from, open_table
-from gpu_quality.data.formats.csv_records import numbers, read_tables
+from gpu_quality.data.formats.csv_records import numbers, read_tables, separator_of
 from gpu_quality.data.uris import TABLES
 from gpu_quality.errors import FrameError, UsageError
 
@@ -75,7 +75,7 @@ def column_names(path: Path) -> dict[str, bool]:
             first = file.readline(10_000).decode("utf-8", "replace").removeprefix("\ufeff")
     except OSError:
         return {}
-    return dict.fromkeys((name.strip().strip('"').lower() for name in first.split(",")), True)
+    return dict.fromkeys((name.strip().strip('"').lower() for name in first.split(separator_of(first))), True)
 
 
 def pieces_of(path: Path, wanted: Sequence[str]) -> Iterator[Piece]:

@@ -9,6 +9,8 @@ from gpu_quality.annotations import Builder
 from gpu_quality.annotations.columns import Problem
 from gpu_quality.data.formats.folder import list_images, uri_of
 from gpu_quality.data.formats.gathering import Facts, Gatherer, Shape
+from gpu_quality.data.formats.label_files import holds_images
+from gpu_quality.data.formats.stems import stem_of
 from gpu_quality.data.formats.xml_records import XmlError, number_of, records, root_tag, side_of, text_of
 from gpu_quality.errors import UsageError
 from gpu_quality.registry import reader
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _FOLDER: Final = "Annotations"
 _IMAGES: Final = "JPEGImages"
+_SUFFIX: Final = ".xml"
 _CORNERS: Final = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -32,7 +35,8 @@ def looks_like_voc(path: Path) -> bool:
 
 @reader("voc", guess=looks_like_voc)
 def read(path: Path, builder: Builder, origin: str) -> None:
-    """Pascal VOC XML: a folder of files, a VOC folder with ``Annotations`` (and ``JPEGImages``), or one file.
+    """Pascal VOC XML: a folder of files, perhaps with their images, a VOC folder with ``Annotations`` (and ``JPEGImages``), or
+    one file.
 
     A box of pixels xmin to xmax counted from 1 is ``xmin - 1 .. xmax``. Files and objects that break a rule become error rows;
     `line` is the place of the object in its file. Raises `UsageError` where there is no XML file.
@@ -41,11 +45,12 @@ def read(path: Path, builder: Builder, origin: str) -> None:
         files, folder = [path], path.parent
     else:
         folder = path / _FOLDER if (path / _FOLDER).is_dir() else path
-        files = sorted(folder.rglob("*.xml"))
+        files = sorted(file for file in folder.rglob("*") if file.suffix.lower() == _SUFFIX)
         if not files:
             raise UsageError(f"{path} holds no .xml file", hint="name the folder of annotations, or the VOC folder above it")
-    if (path / _IMAGES).is_dir() and not builder.images_listed:
-        builder.root = list_images(path / _IMAGES, builder)
+    images = path / _IMAGES if (path / _IMAGES).is_dir() else folder
+    if not builder.images_listed and path.is_dir() and (images != folder or holds_images(folder)):
+        builder.root = list_images(images, builder)
     reading = _Reading(Gatherer(builder, origin, path.name))
     for file in files:
         reading.file(file, uri_of(file.relative_to(folder).as_posix()))
@@ -71,13 +76,23 @@ class _Reading:
             return
         known = {child.tag: child for child in reversed(children)}
         said = "filename" in known and (known["filename"].text or "").strip()
-        image = said.replace("\\", "/").rpartition("/")[2] if said else name.removesuffix(".xml")
-        frame = self.rows.frame(image, stems=not said)
+        frame = self.frame(said or "", name[: -len(_SUFFIX)])
         size = known.get("size")
         width, height = (None if size is None else side_of(text_of(size, side)) for side in ("width", "height"))
         self.rows.label(frame, width, height)
         for place, element in enumerate(child for child in children if child.tag == "object"):
-            self.object(frame, element, Facts(place, f"{name.removesuffix('.xml')}/{place}", file=name))
+            self.object(frame, element, Facts(place, f"{name[: -len(_SUFFIX)]}/{place}", file=name))
+
+    def frame(self, said: str, stem: str) -> int:
+        """The frame of a file: the image that it names, in a folder called like its own, or its twin of another extension."""
+        folder, sign, last = stem.rpartition("/")
+        image, builder = said.replace("\\", "/").rpartition("/")[2], self.rows.builder
+        named = said if builder.images_listed and not folder else f"{folder}{sign}{image}"
+        known, finder = builder.frame_rows, self.rows.finder
+        twin = not said or (builder.images_listed and stem_of(image) == last and finder.frame(named) not in known)
+        if twin and (not said or finder.frame(stem, stem=True) in known):
+            return self.rows.frame(stem, stems=True)
+        return self.rows.frame(named)
 
     def object(self, frame: int, element: "Element", facts: Facts) -> None:
         """One object; poses, parts and being cut off have no place in the tables."""

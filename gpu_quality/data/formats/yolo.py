@@ -114,7 +114,9 @@ class _Reading:
             builder.class_rows.update(zip(names, rows.tolist(), strict=True))
         elif not names and builder.classes != builder.class_sources:
             note = f"{self.origin}: no data.yaml or classes.txt names the classes, so their numbers are taken for the class ids"
-            builder.notes.append(f"{note} of the labels")
+            first = next(iter(builder.class_rows.items()), ("?", 0))
+            means = f"{first[0]} means {clean(builder.classes[first[1]], 40)!r}; a classes.txt beside them says otherwise"
+            builder.notes.append(f"{note} of the labels: {means}")
 
     def add(self, files: Sequence[LabelFile], stems: Stems) -> None:
         """Objects of some files."""

@@ -20,6 +20,12 @@ FAR: Final = (-1.0, 2.0)
 """A relative coordinate beyond these is no slip at the border: the file holds pixels, or is of another format."""
 
 
+_SIZELESS: Final = (
+    "the size of its image is not known, and its coordinates are relative to it: "
+    "no image that can be read is called like this file, or several are"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Forms:
     """What each line is: how many numbers its shape takes, and whether a confidence follows."""
@@ -86,7 +92,7 @@ def _judge(lines: Lines, numbers: Ragged, forms: Forms, size: tuple[Floats, Floa
     for i in np.flatnonzero(~forms.usable):
         found[int(i)] = f"{numbers.count[i]} numbers follow the class; {takes}, a confidence one more"
     for i in np.flatnonzero(forms.usable & ~np.isfinite(size[0] + size[1])):
-        found[int(i)] = "the size of its image is not known, and its coordinates are relative to it"
+        found[int(i)] = _SIZELESS
     row = np.repeat(np.arange(len(lines)), numbers.count)
     within = np.arange(len(numbers.values)) - numbers.offset[:-1][row]
     shape = within < np.where(forms.box, 4, numbers.count - forms.scored)[row]

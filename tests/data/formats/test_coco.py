@@ -556,3 +556,10 @@ def test_real_files_with_text_ids_gaps_and_no_sizes(test_data: Path) -> None:
     assert (made.frames.num_rows, made.objects.num_rows) == (85, 686 + 494)
     assert made.frames.column("width").null_count == 85
     assert made.errors.column("reason").to_pylist() == ["zero_dimensions"] * 85  # every image says 0 x 0
+
+
+def test_the_time_spent_on_an_object_is_a_number_or_a_log_of_numbers(written) -> None:
+    times = [12.5, [1, 2.5, 3], [], "soon", -1, [4, None], None]
+    records = [{**BOX, "id": i, "annotation_seconds": time} for i, time in enumerate(times)]
+    made = load(written(instances(annotations=records)))
+    assert made.objects.column("annotation_seconds").to_pylist() == [12.5, 6.5, None, None, None, None, None]

@@ -197,10 +197,10 @@ def test_what_coco_cannot_hold_is_counted(tmp_path: Path) -> None:
         "1 further answers to the same question are left out",
         "1 objects are left out: COCO knows no point",
         "1 objects are left out: COCO knows no polyline",
-        "1 objects lose the time spent on them",
         "3 annotations are numbered from 1, as not every id was an integer",
     ]
     assert back.objects.column("source_id").to_pylist() == ["3"]
+    assert back.objects.column("annotation_seconds").to_pylist() == [3.0]
     assert json.loads((tmp_path / "labels.json").read_text())["categories"] == [{"id": 1, "name": "cat"}]
 
 

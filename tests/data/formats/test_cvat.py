@@ -230,3 +230,19 @@ def test_the_format_is_recognised(written, tmp_path: Path) -> None:
     assert not looks_like_cvat(tmp_path)
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         load(tmp_path / "absent.xml")
+
+
+def test_the_folder_of_an_export_lists_its_images(written, tmp_path: Path) -> None:
+    (tmp_path / "images" / "d").mkdir(parents=True)
+    for name in ("d/a.jpg", "frame_000001.PNG"):
+        Image.new("RGB", (40, 30)).save(tmp_path / "images" / name)
+    box = '<box label="car" xtl="1" ytl="2" xbr="3" ybr="4"/>'
+    shot = f'<image id="1" name="frame_000001" width="40" height="30">{box}</image>'  # as of a task that was a video
+    written(image(box) + shot, "annotations.xml")
+    assert looks_like_cvat(tmp_path)
+    made = load(tmp_path)
+    assert [(f["frame"], f["size_bytes"] > 0) for f in made.frames.to_pylist()] == [
+        ("d/a.jpg", True),
+        ("frame_000001.PNG", True),
+    ]
+    assert made.objects.column("frame").to_pylist() == ["d/a.jpg", "frame_000001.PNG"]

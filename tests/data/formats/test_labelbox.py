@@ -287,3 +287,19 @@ def test_the_format_is_recognised(written, tmp_path: Path) -> None:
     assert not looks_like_labelbox(written({"images": []}))
     assert not looks_like_labelbox(tmp_path)
     assert load(written(json.dumps([export({})], indent=2))).frames.num_rows == 1
+
+
+def test_predictions_may_call_a_data_row_by_any_of_its_names(written) -> None:
+    names = {"id": "i", "external_id": "a.jpg", "global_key": "g"}
+    video = {"id": "j", "external_id": "v.mp4", "global_key": "w"}
+    box = {"name": "car", "feature_id": "f", "bounding_box": BOX}
+    drawn = {"p": {"labels": [{"annotations": {"objects": [box]}}]}}
+    moving = {"p": {"labels": [{"annotations": {"frames": {"3": {"objects": {"f": box}}}}}]}}
+    labels = written({"data_row": names, "projects": drawn}, {"data_row": video, "projects": moving})
+    keys = [{"globalKey": "g"}, {"id": "i"}, "i", {"globalKey": "other"}]
+    rows: list[dict[str, Any]] = [{"dataRow": key, "name": "car", "bbox": BOX} for key in keys]
+    rows.append({"dataRow": {"id": "j"}, "name": "car", "segments": [{"keyframes": [{"frame": 4, "bbox": BOX}]}]})
+    made = load(labels, yolo=written(*rows, name="results.ndjson"))
+    found = [o["frame"] for o in made.objects.to_pylist() if o["object"].startswith("yolo/")]
+    assert found == ["a.jpg", "a.jpg", "a.jpg", "other", "v.mp4#000003"]
+    assert made.notes == ()  # nothing was passed over

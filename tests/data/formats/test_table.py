@@ -198,3 +198,22 @@ def test_tables_of_other_libraries(tmp_path):
 def test_the_reader_is_known_by_name():
     registry.load_built_in()
     assert registry.find_reader("table").function is table.read
+
+
+@pytest.mark.parametrize(("sign", "suffix"), [(";", ".csv"), ("\t", ".tsv")])
+def test_other_separators_and_decimal_commas(tmp_path, sign, suffix):
+    rows = ["image,label,xmin,ymin,xmax,ymax", "a b.jpg,cat,1|5,-2,3|25,4E0", '"c,1.jpg",dog,1,2,30,40']
+    text = "\r\n".join(row.replace(",", sign).replace('"c;1', '"c,1').replace('"c\t1', '"c,1') for row in rows)
+    path = tmp_path / f"labels{suffix}"
+    path.write_bytes(b"\xef\xbb\xbf" + text.replace("|", "," if sign == ";" else ".").encode())
+    made = read(path)
+    assert [(o["frame"], o["box"]) for o in made.objects.to_pylist()] == [
+        ("a b.jpg", [1.5, -2, 3.25, 4]),
+        ("c,1.jpg", [1, 2, 30, 40]),
+    ]
+
+
+def test_boxes_that_may_be_relative_are_told(tmp_path):
+    made = read(write(tmp_path, ".csv", ROWS | {name: [0.1, 0.2, 1.0] for name in ("x1", "y1", "x2", "y2")}))
+    assert [note for note in made.notes if "taken for pixels" in note]
+    assert not [note for note in read(write(tmp_path, ".csv", ROWS)).notes if "taken for pixels" in note]

@@ -178,3 +178,25 @@ def test_the_format_is_recognised(written, tmp_path: Path) -> None:
     assert load(file).frames.column("frame").to_pylist() == ["a.jpg"]
     with pytest.raises(UsageError, match=r"holds no \.xml file"):
         load(tmp_path / "empty")
+
+
+def test_equal_names_in_two_folders_are_two_images(written, tmp_path: Path) -> None:
+    for name in ("a/1.jpg", "b/1.jpg", "c.png"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 3)).save(tmp_path / "photos" / name)
+    one = f"<name>dog</name>{BOX}"
+    written(annotation(one, head="<filename>1.jpg</filename>"), "Annotations/a/1.xml")
+    written(annotation(one, one, head="<filename>b/1.jpg</filename>"), "Annotations/b/1.XML")
+    written(annotation(head="<filename>c.jpg</filename>"), "Annotations/c.xml")  # saved as another kind of image since
+    for images in (None, tmp_path / "photos"):
+        made = load(tmp_path / "Annotations", images)
+        assert made.objects.column("frame").to_pylist() == ["a/1.jpg", "b/1.jpg", "b/1.jpg"]
+    assert made.frames.column("frame").to_pylist() == ["a/1.jpg", "b/1.jpg", "c.png"]
+
+
+def test_images_beside_the_files_are_listed(written, tmp_path: Path) -> None:
+    written(annotation(f"<name>dog</name>{BOX}"), "a.xml")
+    Image.new("RGB", (4, 3)).save(tmp_path / "a.jpg")
+    Image.new("RGB", (4, 3)).save(tmp_path / "b.jpg")
+    made = load(tmp_path)
+    assert [(f["frame"], f["labelled"]) for f in made.frames.to_pylist()] == [("a.jpg", True), ("b.jpg", False)]
