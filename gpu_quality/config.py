@@ -226,7 +226,8 @@ def parse_predictions(entries: tuple[str, ...]) -> dict[str, str]:
             name, path = "predictions", entry
         if not name.isidentifier() or name in ("labels", "frames") or name in sets:
             raise UsageError(
-                f"--predictions {entry}: {name!r} cannot name a prediction set", hint="use NAME=PATH, each NAME once"
+                f"--predictions {entry}: {name!r} cannot name a prediction set",
+                hint="use NAME=PATH, each NAME once: letters, digits and _, no digit first",
             )
         sets[name] = path
     return sets

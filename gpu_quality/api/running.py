@@ -176,7 +176,7 @@ def _check_budget(config: RunConfig, listed: int, failed: int, cells: Mapping[st
         if count > budget:
             raise ErrorBudgetError(
                 f"metric {metric} failed on {count:,} of {listed:,} frames, more than --max-errors {config.max_errors}",
-                hint=see,
+                hint=f"{see}; where the metric has been repaired, --retry-errors computes them again",
             )
 
 

@@ -52,6 +52,8 @@ def execute_metrics(
         else:
             refuse_other(iterator.place, identity, replace=replace)
             jobs.append((metric, identity))
+    if jobs and (lost := iterator.images.out_of_reach(iterator.rows)):
+        shown.say(f"{lost:,} of {len(iterator):,} frames have no image at hand, only facts and labels: metrics get None for it")
     groups = [[job] for job in jobs if isinstance(job[0], Metric)]
     groups.append([job for job in jobs if isinstance(job[0], SimpleMetric)])
     for group in filter(None, groups):
@@ -63,10 +65,19 @@ def execute_metrics(
             else:
                 done.append(commit(iterator, metric, identity, outcome, replace=replace))
     if failed:
-        for other in failed[1:]:
-            failed[0].add_note(f"and {other}")
-        raise failed[0]
+        raise _first(failed, done, shown)
     return done
+
+
+def _first(failed: Sequence[GpuQualityError], done: Sequence[Done], shown: Progress) -> GpuQualityError:
+    """The error to raise; the others, and what is stored in spite of them, are told."""
+    for one in done:
+        if one.fresh:
+            shown.say(f"{one.title}: stored as {', '.join(one.columns)}")
+    for other in failed[1:]:
+        shown.say(f"and {other}")
+        failed[0].add_note(f"and {other}")
+    return failed[0]
 
 
 Outcome = CSVMetricWriter | GpuQualityError
@@ -83,7 +94,7 @@ def _run(group: Sequence[Job], iterator: Iterator) -> list[Outcome]:
         iterator.row = -1
         try:
             metric.execute(iterator, writer)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if iterator.images.surprised:
                 continue
             return [_story(metric, iterator, error)]
@@ -104,13 +115,15 @@ def _run_simple(group: Sequence[Job], iterator: Iterator) -> list[Outcome]:
             if isinstance(writer, CSVMetricWriter):
                 call: Callable[..., Any] = metric.execute
                 try:
-                    writer.write(call(np.ascontiguousarray(pixels)))
-                except Exception as error:
+                    score = call(np.ascontiguousarray(pixels))
+                    if score is not None:  # its way to say that this image has no value
+                        writer.write(score)
+                except (Exception, SystemExit) as error:
                     outcomes[i] = _story(metric, iterator, error)
     return outcomes
 
 
-def _story(metric: Authored, iterator: Iterator, error: Exception) -> GpuQualityError:
+def _story(metric: Authored, iterator: Iterator, error: BaseException) -> GpuQualityError:
     """An error that names the metric, the frame it was at, and what became of its results."""
     if isinstance(error, MetricError):
         return error

@@ -1,6 +1,6 @@
 """The images of a store, one at a time: sizes without decoding, pixels when they are touched, None where there are none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -87,6 +87,10 @@ class Images:
                 raise found.error
             self._held = found
         return self._held
+
+    def out_of_reach(self, rows: Sequence[int]) -> int:
+        """How many of these frames have no image that anybody could read now."""
+        return sum(self._nowhere(row) for row in rows)
 
     def _nowhere(self, row: int) -> bool:
         """Whether a frame's uri means no place: labels without images, or images that were in memory."""

@@ -111,4 +111,4 @@ class SimpleMetric(_Described, ABC):
 
     @abstractmethod
     def execute(self, image: "NDArray[np.uint8]") -> Any:
-        """The score of one image, given as an array of height x width x 3 in the channel order blue, green, red."""
+        """The score of one image, an array of height x width x 3 in the channel order blue, green, red; None for no score."""

@@ -10,11 +10,14 @@ from typing import Any, Final
 from gpu_quality.analysis.custom import CONFUSION
 from gpu_quality.authoring.checks import Value, aggregation_of, checked_number, checked_value
 from gpu_quality.authoring.finding import Ids
+from gpu_quality.data.formats.labelbox_metrics import custom_rows
 from gpu_quality.data.formats.text_lines import lines
 from gpu_quality.errors import UsageError
 from gpu_quality.text import close
 
 KEYS: Final = ("uuid", "dataRow", "globalKey", "frame", "object", "metricName", "metricValue", "featureName", "subclassName")
+_ANNOTATION: Final = frozenset({"name", "schemaId", "customMetrics"})
+"""Keys of rows that are annotations, with values among their other facts or without."""
 _ID_COLUMNS: Final = ("object", "frame", "dataRow", "globalKey")
 Key = tuple[str, int, str | None, str | None]
 """Level (frame or object), row of its table, class, nested class."""
@@ -84,11 +87,23 @@ def _json_rows(path: Path, found: Values) -> Iterator[Row]:
             found.lines += 1
             found.bad.append(BadLine(number, f"not JSON: {str(error)[:120]}"))
             continue
-        if isinstance(row, dict):
+        if isinstance(row, dict) and "metricName" not in row and _ANNOTATION & row.keys():
+            yield from _annotation_rows(number, row, found)
+        elif isinstance(row, dict):
             yield number, {key: value for key, value in row.items() if value is not None}, False
         else:
             found.lines += 1
             found.bad.append(BadLine(number, f"a JSON {type(row).__name__}, expected an object"))
+
+
+def _annotation_rows(number: int, record: Mapping[str, Any], found: Values) -> Iterator[Row]:
+    """The `customMetrics` of an annotation in Labelbox's form: values of its object, which knows its class."""
+    for row in custom_rows(record):
+        if isinstance(row, str):
+            found.lines += 1
+            found.bad.append(BadLine(number, row))
+        else:
+            yield number, {key: row[key] for key in row if "object" not in row or key != "featureName"}, False
 
 
 def _csv_rows(path: Path, found: Values) -> Iterator[Row]:

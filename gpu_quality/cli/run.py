@@ -102,10 +102,14 @@ def _names(metrics: str | None) -> list[str] | None:
 def _last_line(status: dict[str, Any]) -> str:
     """Listed = scored + errors, in numbers, and what to type next."""
     total = f"{status['scored']:,} scored + {status['errors']:,} errors = {status['listed']:,} listed"
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in status["reasons"].items())
-    head = f"gpu-quality: {'done' if not reasons else 'done with errors'}: {total}" + (f" ({reasons})" if reasons else "")
-    verbs = ["errors"] if reasons else ["show"]
-    if status["input_errors"] or status["objects"]:
+    told = [f"{count:,} {reason}" for reason, count in status["reasons"].items()]
+    if status["input_errors"]:
+        told.append(f"{status['input_errors']:,} files or records that could not be used as they are")
+    if status["cell_errors"]:
+        told.append(f"{status['cell_errors']:,} values that a metric failed to give")
+    head = f"gpu-quality: {'done with errors' if told else 'done'}: {total}" + (f" ({', '.join(told)})" if told else "")
+    verbs = ["errors"] if told else ["show"]
+    if status["objects"]:
         verbs.append("check")
     return f"{head}\n  next: " + ", ".join(f"gpu-quality {verb} {clean(status['path'])}" for verb in verbs)
 

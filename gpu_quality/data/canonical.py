@@ -78,9 +78,10 @@ def _from_float(values: NDArray[Any], float_range: tuple[float, float] | None) -
     if not finite.all():
         raise DecodeError("non_finite", f"{values.size - int(finite.sum())} of {values.size} values are NaN or Inf")
     if float_range is None:
+        found = f"float image with values {values.min():g} to {values.max():g} and no declared value range"
         raise DecodeError(
             "decode_error",
-            f"float image with values {values.min():g} to {values.max():g} and no declared value range",
+            f"{found}: set decode.float_range, such as [0, 1]",
             hint="declare which values are black and white, for example decode.float_range: [0, 1]",
         )
     low, high = float_range

@@ -81,18 +81,28 @@ class Scenes:
             return Film(
                 reason, (first, Still(Shot(hole), "missing here"), None if last is None else Still(Shot(last), "nothing there"))
             )
+        end = Still(Shot(last, object_marks(again), whole=True), self.told(again))
+        if (other := self._tracked(found, hole)) is not None:  # there all the while, but as something else
+            between = Still(Shot(hole, object_marks(other, OTHER, dashed=True), whole=True), f"here {self.told(other)}")
+            return Film("there, something else, there again", (first, between, end))
         middle = [(a + b) / 2 for a, b in zip(found["box"], again["box"], strict=True)]
         missing = Still(Shot(hole, (box_mark(middle, OTHER, dashed=True),), whole=True), "missing here")
-        return Film(reason, (first, missing, Still(Shot(last, object_marks(again), whole=True), self.told(again))))
+        return Film(reason, (first, missing, end))
 
     def same(self, found: Found, row: int) -> Found | None:
         """What is the same thing in another frame: of the same track, else what overlaps it most."""
+        tracked = self._tracked(found, row)
+        if tracked is not None:
+            return tracked
         members = [other for other in self.objects(row).values() if other["origin"] == found["origin"]]
-        tracked = [other for other in members if found["track"] is not None and other["track"] == found["track"]]
-        if tracked:
-            return tracked[0]
         near = max(members, key=lambda other: overlap(found["box"], other["box"]), default=None)
         return near if near is not None and overlap(found["box"], near["box"]) >= ALIVE else None
+
+    def _tracked(self, found: Found, row: int) -> Found | None:
+        """What has the track of an object in another frame."""
+        own = found["origin"], found["track"]
+        members = self.objects(row).values() if found["track"] is not None else ()
+        return next((other for other in members if (other["origin"], other["track"]) == own), None)
 
     def _beside(self, found: Found, row: int | None) -> Still | None:
         if row is None:

@@ -178,6 +178,58 @@ def test_a_simple_metric_that_raises_costs_only_itself(store):
     assert (found.column("blue_share") > 0).all()
 
 
+def test_a_simple_metric_may_have_no_value_for_an_image(store):
+    class Sometimes(SimpleMetric):
+        def __init__(self):
+            super().__init__("Sometimes", "", "", MetricType.HEURISTIC, DataType.IMAGE)
+            self.seen = 0
+
+        def execute(self, image):
+            vars(self)["seen"] += 1
+            return None if self.seen == 2 else image.mean()
+
+    (done,) = execute_metrics([Sometimes()], data_dir=store)
+    assert (done.rows, done.errors) == (2, 0)
+    assert Store.open(store).column("sometimes").isna().tolist() == [False, True, False]
+
+
+def test_a_metric_that_ends_the_program_does_not_end_it(store):
+    class Exits(SimpleMetric):
+        def __init__(self):
+            super().__init__("Exits", "", "", MetricType.HEURISTIC, DataType.IMAGE)
+
+        def execute(self, image):
+            sys.exit(3)
+
+    def leaves(iterator, writer):
+        for _ in iterator.iterate():
+            sys.exit(3)
+
+    for bad in (metric_of(leaves, "Leaves"), Exits()):
+        with pytest.raises(MetricError, match=r"raised SystemExit at frame 'photo000\.png'"):
+            execute_metrics([bad, BlueShare(), RelativeArea()], data_dir=store)
+    assert {"blue_share", "relative_area"} <= Store.open(store).columns().keys()
+
+
+def test_every_metric_that_fails_is_told_and_what_is_stored(store, capsys):
+    def fails(iterator, writer):
+        raise KeyError("h")
+
+    with pytest.raises(MetricError, match="'First'"):
+        execute_metrics([metric_of(fails, "First"), RelativeArea(), metric_of(fails, "Second")], data_dir=store)
+    told = capsys.readouterr().err
+    assert "Relative Area: stored as relative_area" in told
+    assert "and metric 'Second' raised KeyError" in told
+
+
+def test_images_that_were_in_memory_are_told_to_be_gone(tmp_path, capsys):
+    photos = [np.full((6, 8, 3), level, np.uint8) for level in (10, 200)]
+    gq.run(photos, out=tmp_path / "out", metrics=["brightness"], settings={"engine": {"kind": "inline"}})
+    (done,) = execute_metrics([BlueShare()], data_dir=tmp_path / "out")
+    assert done.rows == 0
+    assert "2 of 2 frames have no image at hand" in capsys.readouterr().err
+
+
 def test_a_broken_image_is_none_and_an_error_row(tmp_path):
     write_photos(tmp_path / "in", 2, broken=2)
 

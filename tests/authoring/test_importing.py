@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from photos import data_files
+from photos import data_files, write_photos
 
+import gpu_quality as gq
 from gpu_quality.authoring.importing import import_values
 from gpu_quality.errors import IncompatibleError, UsageError
 from gpu_quality.store.store import Store
@@ -245,3 +246,32 @@ def test_a_frame_is_found_by_the_last_part_of_its_name(tmp_path, store):
     assert (ids.frame("y.png"), ids.frame("b/x.png")) == (2, 1)
     with pytest.raises(ValueError, match="several frames are called"):
         ids.frame("x.png")
+
+
+def test_custom_metrics_of_labelbox_annotations_belong_to_their_objects(tmp_path):
+    photo, box = FRAMES[0], {"top": 1, "left": 2, "height": 10, "width": 10}
+    own = {"dataRow": {"globalKey": photo}, "name": "cat"}
+    rows = [
+        {**own, "uuid": "a", "bbox": box, "customMetrics": [{"name": "fit", "value": 0.5}, {"name": "iou", "value": 0.25}]},
+        {**own, "uuid": "b", "bbox": box, "customMetrics": [{"name": "fit", "value": 1.5}, {"name": "fit", "value": -1}]},
+        {**own, "uuid": "c", "point": {"x": 1, "y": 2}},  # nothing to import, and nothing wrong
+        {**own, "uuid": "d", "name": "weather", "answer": {"name": "rain"}, "customMetrics": [{"name": "sure", "value": 3}]},
+        {**own, "uuid": "e", "bbox": box, "customMetrics": {"fit": 1}},
+        {**own, "uuid": "nobody", "bbox": box, "customMetrics": [{"name": "fit", "value": 1}]},
+    ]
+    path = tmp_path / "boxes.ndjson"
+    path.write_text("\n".join(map(json.dumps, rows[:-1])))
+    write_photos(tmp_path / "in", 3)
+    settings = {"engine": {"kind": "inline"}}
+    gq.run(tmp_path / "in", out=tmp_path / "out", predictions={"m": str(path)}, metrics=["width"], settings=settings)
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = import_values(tmp_path / "out", path)
+    objects = Store.open(tmp_path / "out").table("object", ["object", "fit", "custom_iou"]).set_index("object")
+    assert objects["fit"].dropna().to_dict() == {"m/a": 0.5, "m/b": 1.5}
+    assert objects["custom_iou"].dropna().to_dict() == {"m/a": 0.25}
+    assert Store.open(tmp_path / "out").column("sure").tolist()[0] == 3
+    assert [(line, reason.partition(",")[0]) for line, reason in found.bad] == [
+        (2, "a scalar is a number from 0 to 1e8"),
+        (5, "customMetrics is a list of objects with name and value"),
+        (6, "no object is called 'nobody'"),
+    ]

@@ -133,6 +133,9 @@ def test_tracks_are_filmstrips_of_the_right_frames(store: Store) -> None:
     }
     name = HOSTILE
     assert [("002", f"{name} · track 7"), ("003", "missing here"), ("004", f"{name} · track 7")] in told["vanished objects"]
+    assert [
+        ("003", "dog · track 9"), ("004", "here crumb · track 9"), ("005", "dog · track 9"),
+    ] in told["vanished objects"]  # fmt: skip
     assert told["changed tracks"][0] == [
         ("005", f"{name} · track 7"), ("006", f"{name} · track 8"), ("007", f"{name} · track 8"),
     ]  # fmt: skip
@@ -159,6 +162,10 @@ def test_classes_are_listed_with_those_that_have_few_or_nothing(text: str) -> No
     assert "never few 0 0 images" in seen
     assert "crumb 16 2 images" in seen
     assert seen.index("crumb") < seen.index("dog") < seen.index("never")
+
+
+def test_counts_of_images_stay_on_one_line(text: str) -> None:
+    assert "ul.classes .share { white-space: nowrap; }" in text
 
 
 def test_findings_are_computed_once_and_then_read(store: Store, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
