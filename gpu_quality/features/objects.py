@@ -118,14 +118,14 @@ def _iou(objects: Objects, sizes: Sizes, pairs: Int64[Tensor, "2 p"]) -> Float64
     value = boxes.iou(objects.box[pairs[0]], objects.box[pairs[1]])
     outlined = torch.from_numpy(overlaps.kinds(objects) > 0)[pairs].any(0).nonzero().flatten()
     if len(outlined):
-        value[outlined] = _ring_iou(objects, sizes, pairs[:, outlined])
+        value[outlined] = ring_iou(objects, sizes, pairs[:, outlined])
         hard = outlined[value[outlined].isnan()]
         value[hard] = torch.from_numpy(overlaps.shared(objects, sizes, *pairs[:, hard].numpy()))
     return value
 
 
-def _ring_iou(objects: Objects, sizes: Sizes, pairs: Int64[Tensor, "2 p"]) -> Float64[Tensor, " p"]:
-    """The same for outlines; NaN where that takes another way."""
+def ring_iou(objects: Objects, sizes: Sizes, pairs: Int64[Tensor, "2 p"]) -> Float64[Tensor, " p"]:
+    """Intersection over union of the outlines of every pair, of whatever frames; NaN where that takes another way."""
     own = _rings(objects)
     rows = own.simple[pairs].all(0).nonzero().flatten()
     value = torch.full((pairs.shape[1],), torch.nan, dtype=torch.float64)

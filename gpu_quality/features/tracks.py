@@ -1,16 +1,22 @@
 """What metrics over time share: why an object takes no part, who overlaps whom in the frames before, and forms of outlines."""
 
+from typing import Final
+
 import torch
 from jaxtyping import Bool, Float64, Int8, Int64
 from torch import Tensor
 
 from gpu_quality.errors import NULL_REASONS
+from gpu_quality.features.objects import ring_iou
 from gpu_quality.functional import tracks
 from gpu_quality.functional.tracks import Partners
 from gpu_quality.geometry import overlaps, pairs
 from gpu_quality.geometry.moments import central_moments
 from gpu_quality.registry import feature
 from gpu_quality.types import AREAL, KINDS, Masked, Objects, Sizes
+
+BLOCK: Final = 1 << 16
+"""Pairs of outlines compared at a time: about 100 MB."""
 
 
 def undefined(null: Int8[Tensor, " o"], *cases: tuple[Bool[Tensor, " o"], str]) -> Int8[Tensor, " o"]:
@@ -63,10 +69,20 @@ def _partners(objects: Objects, sizes: Sizes, earlier: Int64[Tensor, " n"], no_a
     for found in tracks.meetings(objects.box, objects.frame, no_area == 0, earlier):
         outlined = (shaped[found.later] | shaped[found.earlier]).nonzero().flatten()
         if len(outlined):
-            first, second = found.later[outlined].numpy(), found.earlier[outlined].numpy()
-            found.iou[outlined] = torch.from_numpy(pairs.iou(objects, sizes, first, second))
+            both = torch.stack([found.later[outlined], found.earlier[outlined]])
+            for at in range(0, len(outlined), BLOCK):
+                found.iou[outlined[at : at + BLOCK]] = _outline_iou(objects, sizes, both[:, at : at + BLOCK])
         tracks.note_best(best, found, objects.class_id)
     return best
+
+
+def _outline_iou(objects: Objects, sizes: Sizes, both: Int64[Tensor, "2 p"]) -> Float64[Tensor, " p"]:
+    """Intersection over union of the shapes of every pair: by their edges, and by geometries where that leaves a doubt."""
+    rows, place = torch.unique(both, return_inverse=True)
+    value = ring_iou(objects.select(rows), sizes, place)
+    hard = value.isnan().nonzero().flatten()
+    value[hard] = torch.from_numpy(pairs.iou(objects, sizes, *both[:, hard].numpy()))
+    return value
 
 
 @feature(per="object", over="dataset")

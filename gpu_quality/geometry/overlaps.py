@@ -53,9 +53,17 @@ def single_rings(objects: Objects) -> tuple[Floats, Ints, Bools]:
     """Points of the one ring of every object, repeated ones left out, where object `i` starts among them, and whether it is
     such an object at all: a box, a rotated box or a polygon without holes.
     """
-    outline = polygons.without_repeats(outlines(objects))
+    outline = _without_repeats(outlines(objects))
     single = (np.diff(outline.rings) == 1) & (kinds(objects) < _MASK)
     return outline.values.reshape(-1, 2), outline.numbers[outline.rings] // 2, single
+
+
+def _without_repeats(outlines: Outlines) -> Outlines:
+    """The same rings without points that equal the one before; the first of a ring goes where it equals the last."""
+    _, ring, a, b = polygons.edges(outlines)
+    keep = (a != b).any(1)
+    length = 2 * np.bincount(ring[keep], minlength=len(outlines.numbers) - 1)
+    return Outlines(outlines.rings, polygons.offsets(length), a[keep].reshape(-1))
 
 
 def areas(objects: Objects, sizes: Sizes, simple: Bools | None = None) -> Floats:

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 FARTHEST: Final = 1e9
 """Coordinates beyond this are no pixels; squares of those within keep their digits."""
 _PAIRS: Final = 1 << 21
-"""Crossings of edges and rows computed at a time: about 150 MB."""
+"""Crossings of edges and rows, or faces asked about edges, computed at a time: about 150 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ def bounds(outlines: Outlines) -> Floats:
     return out
 
 
-def _edges(outlines: Outlines) -> tuple[Ints, Ints, Floats, Floats]:
-    """Every edge: its object, its ring, start and end point."""
+def edges(outlines: Outlines) -> tuple[Ints, Ints, Floats, Floats]:
+    """Every edge in the order of the points: its object, its ring, start and end point."""
     size = np.diff(outlines.numbers) // 2
     points = outlines.values.reshape(-1, 2)
     ring = np.repeat(np.arange(len(size)), size)
@@ -122,7 +122,7 @@ def _edges(outlines: Outlines) -> tuple[Ints, Ints, Floats, Floats]:
 
 def _ring_areas(outlines: Outlines) -> Floats:
     """Signed shoelace area of every ring, from its own first point so that far-away rings keep their digits."""
-    _, ring, a, b = _edges(outlines)
+    _, ring, a, b = edges(outlines)
     size = np.diff(outlines.numbers) // 2
     origin = a[np.minimum(offsets(size)[:-1], max(len(a) - 1, 0))][ring] if len(a) else a
     a, b = a - origin, b - origin
@@ -139,20 +139,28 @@ def _faces(outlines: Outlines) -> Any:
 
 
 def _odd_faces(outline: Outlines) -> Any:
-    """The even-odd inside of one object whose rings cross themselves or each other: the faces between their lines, each asked
-    at a point of its own how many edges lie to its right.
+    """The even-odd inside of an object whose rings cross: those faces between their lines with an odd number of edges on the
+    right of a point of their own.
     """
     import shapely
 
     lines = shapely.union_all(shapely.get_exterior_ring(_faces(outline)))
     faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(lines)))
-    point = shapely.get_coordinates(shapely.point_on_surface(faces))
-    _, _, a, b = _edges(outline)
+    _, _, a, b = edges(outline)
+    with np.errstate(over="ignore", invalid="ignore"):  # of edges that are hardly longer than 0; they lie right of nothing
+        point = shapely.get_coordinates(shapely.point_on_surface(faces))
+        step = max(1, _PAIRS // max(1, len(a)))
+        odd = [_odd(point[i : i + step], a, b) for i in range(0, len(point), step)]
+    return shapely.coverage_union_all(faces[np.concatenate([np.zeros(0, bool), *odd])])
+
+
+def _odd(point: Floats, a: Floats, b: Floats) -> NDArray[np.bool_]:
+    """Which points have an odd number of the edges a b to their right."""
     x, y = point[:, :1], point[:, 1:]
-    meets = (a[:, 1] <= y) != (b[:, 1] <= y)  # [faces, edges]
+    meets = (a[:, 1] <= y) != (b[:, 1] <= y)  # [points, edges]
     rise = np.where(b[:, 1] == a[:, 1], 1, b[:, 1] - a[:, 1])
     right = a[:, 0] + (y - a[:, 1]) / rise * (b[:, 0] - a[:, 0]) > x
-    return shapely.union_all(faces[(meets & right).sum(1) % 2 == 1])
+    return np.asarray((meets & right).sum(1) % 2 == 1)
 
 
 def shapes(outlines: Outlines) -> Any:
@@ -194,14 +202,6 @@ def areas(outlines: Outlines, simple: NDArray[np.bool_] | None = None) -> Floats
     return out
 
 
-def without_repeats(outlines: Outlines) -> Outlines:
-    """The same rings without points that equal the one before; the first of a ring goes where it equals the last."""
-    _, ring, a, b = _edges(outlines)
-    keep = (a != b).any(1)
-    length = 2 * np.bincount(ring[keep], minlength=len(outlines.numbers) - 1)
-    return Outlines(outlines.rings, offsets(length), a[keep].reshape(-1))
-
-
 def _pieces(rows: Ints) -> list[slice]:
     """Slices of edges whose row counts add up to about `_PAIRS`."""
     total = offsets(rows)
@@ -217,7 +217,7 @@ def _crossings(outlines: Outlines, height: Ints) -> tuple[Ints, Ints, Floats]:
     An edge covers centers from its upper end (included) to its lower end (not included); it is always followed downwards, so
     that two shapes sharing an edge get the same x.
     """
-    owner, _, a, b = _edges(outlines)
+    owner, _, a, b = edges(outlines)
     up = a[:, 1] > b[:, 1]
     a, b = np.where(up[:, None], b, a), np.where(up[:, None], a, b)
     limit = height[owner].astype(np.float64)

@@ -75,7 +75,8 @@ def polygon_shape_similarity_raw(
 
     .. math:: \cos(m, h), \qquad m \leftarrow (m + h) / 2 \text{ afterwards}
     h holds Hu's seven invariants of the shape filled with 255; the first of them outweighs the others a thousandfold.
-    Range: -1 to 1, in practice .9999 to 1; 1 for the first of a track. Null as for polygon_shape_similarity.
+    Range: -1 to 1, in practice .9999 to 1; 1 for the first of a track. Null as for polygon_shape_similarity, and where a mask
+    of one pixel is compared, whose h is 0 (degenerate_geometry).
     Depends on: form alone.
     Source: Encord Active, "Polygon Shape Similarity" (tracks over all videos there).
     """
@@ -83,7 +84,7 @@ def polygon_shape_similarity_raw(
     hu = moments.hu_invariants(shape_moments[rows], moments.FULL)
     value = torch.ones(len(objects), dtype=torch.float64)
     value[rows] = moments.compared_with_past(hu, group, moments.cosine)
-    return masked(value, null)
+    return masked(value, undefined(null, (value.isnan(), "degenerate_geometry")))
 
 
 @metric(per="object", over="dataset", unit="second", bounds=(0.0, ANY), bad="high")

@@ -86,6 +86,25 @@ def test_the_middle_of_a_five_pointed_star_is_outside() -> None:
     assert polygons.areas(outlines([[STAR]]))[0] == pytest.approx(sum(tips), rel=1e-12)
 
 
+def test_faces_are_asked_about_edges_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scribble of a thousand points has 80,000 faces: all of them times all edges would be gigabytes."""
+    scribble = [tuple(p) for p in np.random.default_rng(2).uniform(0, 100, (40, 2)).tolist()]
+    whole, asked, odd = polygons.areas(outlines([[scribble]])), [], polygons._odd
+    monkeypatch.setattr(polygons, "_PAIRS", 1000)
+    monkeypatch.setattr(polygons, "_odd", lambda point, a, b: asked.append(len(point) * len(a)) or odd(point, a, b))
+    assert polygons.areas(outlines([[scribble]])) == whole
+    assert len(asked) > 3
+    assert max(asked) <= 1000
+
+
+@pytest.mark.parametrize("tiny", [5e-324, 1e-310])
+def test_edges_that_are_hardly_longer_than_zero(tiny: float) -> None:
+    """Their slopes overflow; a warning is an error here, and would be one in the log of a user."""
+    flat = [(0.0, 0.0), (tiny, tiny), (tiny, 0.0), (0.0, tiny)]
+    bow_tie = [*BOW_TIE, (tiny, 2 * tiny)]
+    assert polygons.areas(outlines([[flat], [bow_tie]])).tolist() == pytest.approx([0, 32], abs=1e-9)
+
+
 @given(shape)
 @settings(max_examples=80, deadline=None)
 def test_area_is_that_of_the_faces_inside(rings: Rings) -> None:

@@ -157,6 +157,16 @@ def test_tracks_are_of_one_video() -> None:
         assert answers(name, roots) == [(1, ""), (1, ""), (None, "no_track"), (None, "no_track")]
 
 
+def test_a_mask_of_one_pixel_has_no_direction_to_compare() -> None:
+    """Its central moments are all 0, and there is no cosine with a vector of zeros."""
+    dot, bar = np.zeros((80, 100), bool), np.zeros((80, 100), bool)
+    dot[3, 5], bar[3:6, 5:40] = True, True
+    objects = shaped([("mask", mask) for mask in (bar, dot, bar, dot, dot)], frame=[0, 1, 2, 0, 1], track=[1, 1, 1, 2, 2])
+    got = answers("polygon_shape_similarity_raw", roots_of(objects, [0] * 3))
+    assert got == [(1, ""), (None, "degenerate_geometry"), (pytest.approx(1), ""), (1, ""), (None, "degenerate_geometry")]
+    assert None not in [value for value, _ in answers("polygon_shape_similarity", roots_of(objects, [0] * 3))]
+
+
 def test_the_mean_fades_by_halves() -> None:
     names = ["circle", "ell", "ell", "ell"]
     objects = shaped([("polygon", [SHAPES[n]]) for n in names], frame=[0, 1, 2, 3], track=[1] * 4)

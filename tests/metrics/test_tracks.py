@@ -194,6 +194,20 @@ def test_masks_and_polygons_are_compared_as_they_are() -> None:
     assert got == pytest.approx(want, abs=1e-15)
 
 
+def test_geometries_are_built_only_where_edges_leave_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two thousand polygons in a frame meet those of the next a hundred thousand times: a geometry for each took minutes."""
+    asked, exact = [], pairs.iou
+    monkeypatch.setattr(pairs, "iou", lambda *given: asked.append(len(given[2])) or exact(*given))
+    ring = [(10.0, 10.0), (50.0, 12.0), (30.0, 60.0)]
+    moved = [(x + 0.5, y + 0.7) for x, y in ring]
+    objects = shaped([("polygon", [one]) for one in (ring, moved, moved)], frame=[0, 1, 2], track=[3, 4, 5])
+    roots = roots_of(objects, [0, 0, 0])
+    got = values("track_consistency", roots)
+    assert sum(asked) == 1  # the outline that lies on itself
+    overlap = exact(objects, roots["sizes"], np.array([0]), np.array([1]))[0]
+    assert got == [None, pytest.approx(1 - overlap, abs=1e-12), pytest.approx(0, abs=1e-12)]
+
+
 def test_masks_of_frames_of_other_height() -> None:
     small, large = np.zeros((40, 60), bool), np.zeros((80, 60), bool)
     small[5:25, 10:30] = large[5:25, 10:30] = True

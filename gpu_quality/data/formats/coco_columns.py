@@ -143,9 +143,11 @@ def _seconds(value: Any) -> float:
 
 
 def _track(value: Any, names: dict[str, int]) -> int:
-    """A track's number, -1 for none; a track with a name gets a number of its own."""
+    """A track's number, -1 for none (as many tools write it); a name, or a number out of range, gets a number of its own."""
     if type(value) in _NUMBERS:
-        return int(value) if 0 <= value < 1 << 63 else -1
+        if value == -1 or not abs(value) < np.inf:
+            return -1
+        return int(value) if 0 <= value < _NAMED else names.setdefault(f"#{int(value)}", _NAMED + len(names))
     if type(value) is not str or not value:
         return -1
     plain = value.isascii() and value.isdecimal() and len(value) < 16

@@ -563,3 +563,15 @@ def test_the_time_spent_on_an_object_is_a_number_or_a_log_of_numbers(written) ->
     records = [{**BOX, "id": i, "annotation_seconds": time} for i, time in enumerate(times)]
     made = load(written(instances(annotations=records)))
     assert made.objects.column("annotation_seconds").to_pylist() == [12.5, 6.5, None, None, None, None, None]
+
+
+def test_tracks_keep_apart_whatever_their_ids_are(written) -> None:
+    ids = [7, "7", -5, -1, None, 1 << 40, "car", 1 << 70, "car", -5]
+    records = [{**BOX, "id": i, "track_id": track} for i, track in enumerate(ids)]
+    track = load(written(instances(annotations=records))).objects.column("track").to_pylist()
+    assert track[:2] == [7, 7]
+    assert track[3] is None
+    assert track[4] is None
+    assert track[6] == track[8]
+    assert track[2] == track[9]
+    assert len({track[i] for i in (0, 2, 5, 6, 7)}) == 5
