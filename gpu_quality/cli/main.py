@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gpu_quality import __version__
-from gpu_quality.cli import check, convert, doctor, metric, run, stores
+from gpu_quality.cli import check, convert, doctor, metric, model, run, stores
 from gpu_quality.cli.common import show_error
 from gpu_quality.errors import GpuQualityError, UsageError
 
@@ -26,7 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 metrics = typer.Typer(help="The metrics there are, generated from the code.", no_args_is_help=True)
+models = typer.Typer(help="Image encoders: their cards and weights.", no_args_is_help=True)
 app.add_typer(metrics, name="metric")
+app.add_typer(models, name="model")
 _VERBS: tuple[Callable[..., None], ...] = (
     run.run,
     run.explain,
@@ -44,6 +46,9 @@ _VERBS: tuple[Callable[..., None], ...] = (
 )
 for verb in _VERBS:
     app.command()(verb)
+models.command("list")(model.list_)
+models.command("verify")(model.verify)
+models.command("fetch")(model.fetch)
 metrics.command("list")(metric.list_)
 metrics.command("show")(metric.show)
 metrics.command("run")(metric.run)

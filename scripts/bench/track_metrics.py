@@ -72,6 +72,7 @@ def make(videos: int, frames: int, objects: int, points: int = 0) -> dict[str, A
         "sequence": sequence,
         "position": torch.arange(frames).repeat(videos),
         "track": made.track,
+        "outlined": torch.full((len(made),), made.shapes is not None),
     }
 
 
