@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from copy import deepcopy
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from gpu_quality.errors import ConfigError, UsageError
 
-Precision = Literal["auto", "float32", "bfloat16"]
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _SAME: Final = 1e-5
 """How much 1 - cosine a folded network may differ by; folding alone costs about 1e-7."""

@@ -11,8 +11,6 @@ from gpu_quality.functional import hashing
 
 VERDICTS: Final = ("unsure", "agrees", "differs")
 """What the code in `Agreement.verdict` means."""
-NEEDED: Final = 0.6
-"""The most frequent class needs more than this share of the neighbors, rounded down, for a verdict (Encord Active)."""
 FLOOR: Final = 1e-12
 """Mean distances below this are zero."""
 

@@ -8,8 +8,6 @@ from torch import Tensor
 
 SAME = 1e-5
 """Cosine distance below which two frames count as copies of each other (Encord Active)."""
-RADIUS = 0.5
-"""Euclidean distance of unit vectors within which `downweighted` lets one frame stand for another (FiftyOne)."""
 _REST = 1e-6
 """Distances to a center below this are rounding: the members of the cluster are all alike."""
 
