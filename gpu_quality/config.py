@@ -73,6 +73,34 @@ class Decode(_Model):
         return {key: value for key, value in self.model_dump(mode="json").items() if key in kept}
 
 
+class Encoder(_Model):
+    """What embeds frames and objects, and how; all of it decides what a vector is. `card` "none" embeds nothing.
+
+    With "auto" a store that already holds vectors of the card is continued as it was begun.
+    """
+
+    card: str = "default"
+    batch: Literal["auto"] | PositiveInt = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    objects: tuple[Literal["labels", "predictions"], ...] = ("labels",)
+    """Whose objects are embedded."""
+    context: float = Field(0, ge=0, le=10)
+    mask: bool = False
+
+    @field_validator("batch")
+    @classmethod
+    def _power(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value & (value - 1):
+            raise ValueError("must be a power of two: 16, 32, 64 …")
+        return value
+
+
+class Index(_Model):
+    """How neighbors are searched; "auto" is exact as long as that is affordable."""
+
+    kind: Literal["auto", "exact", "flat", "ivf", "hnsw", "pq"] = "auto"
+
+
 class Engine(_Model):
     """Where the work runs. Nothing here changes a number."""
 
@@ -91,6 +119,10 @@ class RunConfig(_Model):
     decode: Decode = Decode()
     regions: tuple[Literal["frames", "labels", "predictions"], ...] = ("frames", "labels", "predictions")
     metrics: tuple[str | dict[str, Any], ...] | Literal["default"] = "default"
+    encoder: Encoder = Encoder()
+    index: Index = Index()
+    reference: str | None = None
+    """The store of another run; novelty is the distance to its frames."""
     engine: Engine = Engine()
     seed: int = 0
     max_errors: str = "5%"

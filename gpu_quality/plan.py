@@ -13,9 +13,9 @@ from gpu_quality.text import close
 
 OBJECT_ROOTS = frozenset({"objects", "track", "outlined", "annotation_seconds"})
 """Roots with a row per object: a step that needs one runs once per origin."""
-TABLE_ROOTS = frozenset({"sizes", "sequence", "position", "seconds"}) | OBJECT_ROOTS
-"""Roots a table step may ask for: facts of all frames and all objects at once."""
-OFTEN_EMPTY = frozenset({"sequence", "track", "outlined", "annotation_seconds"})
+TABLE_ROOTS = frozenset({"sizes", "sequence", "position", "seconds", "split", "answers"}) | OBJECT_ROOTS
+"""Roots a table step may ask for: facts of all frames, all objects and all answers at once."""
+OFTEN_EMPTY = frozenset({"sequence", "track", "outlined", "annotation_seconds", "split", "answers"})
 """Roots that many inputs leave empty; what needs one is computed by default only where it holds something."""
 PIXEL_ROOTS = frozenset({"pixels", "rgb", "facts"})
 """Roots for which image files are opened."""
@@ -45,6 +45,8 @@ class Step:
     """Runs once per stack of equal-sized frames, because it sees `rgb`."""
     by_origin: bool = False
     """Runs once per origin, because it sees `objects`."""
+    cropped: bool = False
+    """Built on crops of objects, so it runs for the origins whose objects are cut out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Plan:
         _check_roots(steps, table, absent)
         prints: dict[str, str] = {}
         for name in order:
+            cropped = any(need == "crops" or _is_cropped(steps, need) for need in steps[name].needs)
+            steps[name] = replace(steps[name], cropped=cropped)
             prints[name] = _fingerprint(steps[name], steps, prints, given)
         stream_steps = [steps[name] for name in order if name not in table]
         table_steps = [steps[name] for name in order if name in table]
@@ -278,15 +282,24 @@ _WHAT = {
     "outlined": "polygons or masks",
     "annotation_seconds": "labels that say how long their annotation took",
     "sequence": "frames of a video or an ordered group of images",
+    "split": "frames that belong to a training, validation or test split",
+    "answers": "classifications among the labels or predictions",
+    "encoder": "an encoder (--encoder)",
+    "words": "an encoder with a text tower (--encoder clip-vit-b32-openai, or another card with `text: true`)",
+    "reference": "a run to compare with (--reference)",
+    "umap": "the package umap-learn",
 }
 
 
 def _check_roots(steps: Mapping[str, Step], table: Collection[str], absent: Collection[str]) -> None:
     for name, step in steps.items():
-        if step.node.per == "classification" or (name in table and step.node.per == "region"):
+        if (step.node.per == "classification") != ("answers" in step.needs) and step.node.role == "metric":
+            raise PlanError(f"{name}: answers are seen by metrics per classification, and by those alone")
+        if name in table and step.node.per == "region":
             raise PlanError(f"{name} gives values per {step.node.per} over={step.node.over!r}, which nothing runs yet")
         for need in step.needs:
-            if need in absent:
+            looked_at = need == "sequence" and step.node.over == "dataset"  # there, lone images are no sequence, which is fine
+            if need in absent and not looked_at:
                 what = _WHAT.get(need, f"{need} (an image source)")
                 raise PlanError(f"{name} needs {what}, which this input does not have")
             if name in table and step.node.per == "object" and _per(steps, need) == "region":
@@ -297,6 +310,11 @@ def _check_roots(steps: Mapping[str, Step], table: Collection[str], absent: Coll
                 )
             if name not in table and need in TABLE_ROOTS - ROOTS:
                 raise PlanError(f"{name} sees one batch; {need!r} exists only for over='sequence' or 'dataset'")
+
+
+def _is_cropped(steps: Mapping[str, Step], need: str) -> bool:
+    """Whether a need is itself built on crops of objects."""
+    return need not in ROOTS | RESOURCES | TABLE_ROOTS and steps[_producer(steps, need)].cropped
 
 
 def _per(steps: Mapping[str, Step], need: str) -> str:

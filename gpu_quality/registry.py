@@ -26,15 +26,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 ROOTS: Final = frozenset({"pixels", "rgb", "sizes", "facts", "regions", "objects", "classifications", "frames"})
 """What the loader gives per batch."""
-RESOURCES: Final = frozenset({"classes", "seed"})
+RESOURCES: Final = frozenset({"classes", "seed", "encoder", "crops", "words", "index", "reference", "umap"})
 """What a worker has for the whole run."""
-_DTYPES: Final = {"Int64": "int64", "Bool": "bool", "Float32": "float32"}
+_DTYPES: Final = {"Int64": "int64", "Bool": "bool", "Float32": "float32", "Float16": "float16"}
 PLUGIN_GROUP: Final = "gpu_quality.plugins"
 BUILT_IN: Final = (
     "gpu_quality.features.pixels",
     "gpu_quality.features.thumbnails",
     "gpu_quality.features.objects",
     "gpu_quality.features.tracks",
+    "gpu_quality.features.embeddings",
     "gpu_quality.metrics.facts",
     "gpu_quality.metrics.color",
     "gpu_quality.metrics.exposure",
@@ -76,6 +77,11 @@ class Node:
         function = self.function.forward if inspect.isclass(self.function) else self.function  # type: ignore[attr-defined]
         text = str(getattr(function, "__annotations__", {}).get("return", ""))
         return next((dtype for word, dtype in _DTYPES.items() if word in text), "float64")
+
+    @property
+    def vector(self) -> bool:
+        """Whether a row is a vector, which is kept as an array and not as a column: results declared as float16."""
+        return self.dtype == "float16"
 
     @property
     def summary(self) -> str:

@@ -5,10 +5,10 @@ Axes: ``b`` frames of a batch, ``o`` objects, ``r`` regions (the frames of the b
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import torch
-from jaxtyping import Bool, Float64, Int8, Int32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int8, Int32, Int64, UInt8
 from torch import Tensor
 
 from gpu_quality.errors import NULL_REASONS
@@ -207,6 +207,93 @@ class Masked:
         if isinstance(self.reason, str):
             return self.missing.to(torch.int8) * (1 + NULL_REASONS.index(self.reason))
         return torch.where(self.missing, self.reason, 0).to(torch.int8)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Rows of the classifications table as tensors, in input order: one answer to one question."""
+
+    frame: Int64[Tensor, " c"]
+    """Row in the data set."""
+    object: Int64[Tensor, " c"]
+    """Row of the object that the answer is about, -1 = the whole frame."""
+    origin: Int8[Tensor, " c"]
+    """0 = label, i = i-th prediction set."""
+    question: Int64[Tensor, " c"]
+    """Number of the question; equal numbers are equal questions."""
+    class_id: Int64[Tensor, " c"]
+    score: Float64[Tensor, " c"]
+    """1 where none was given."""
+
+    def __len__(self) -> int:
+        """Number of answers."""
+        return len(self.frame)
+
+
+class Crops(NamedTuple):
+    """How objects are cut out of their frames before they are embedded, and whose objects are."""
+
+    context: float = 0.0
+    """How far a crop reaches beyond its box on each side, as a share of the box's side."""
+    mask: bool = False
+    """Whether pixels outside the object's shape are painted over."""
+    origins: frozenset[int] = frozenset({0})
+    """0 = labels, i = the i-th prediction set."""
+
+
+class Encoder(Protocol):
+    """Pictures in, unit vectors out; a vector does not depend on what else is in its batch."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    def prepare(
+        self, pixels: Pixels, regions: Regions, *, context: float = 0.0, mask: bool = False
+    ) -> UInt8[Tensor, "r 3 s s"]:
+        """Every region as the picture the network wants to see."""
+
+    def __call__(self, rgb: UInt8[Tensor, "r 3 s s"]) -> Float32[Tensor, "r d"]:
+        """A unit vector per picture, on the CPU; NaN throughout where there is no direction."""
+
+
+class Words(Protocol):
+    """The text tower of a model that has one."""
+
+    @property
+    def logit_scale(self) -> float:
+        """What cosines are multiplied by before a softmax."""
+
+    def encode_text(self, texts: list[str]) -> Float32[Tensor, "t d"]:
+        """A unit vector per text, comparable with those of pictures."""
+
+
+class Index(Protocol):
+    """Neighbors by cosine; vectors that are zero or not finite are never found and find nothing."""
+
+    def neighbors(self, x: Float[Tensor, "n d"], k: int) -> tuple[Float32[Tensor, "n k"], Int64[Tensor, "n k"]]:
+        """Distances and rows of the k nearest other rows; NaN and -1 past the last."""
+
+    def nearest(self, x: Float[Tensor, "n d"], k: int, *, groups: Tensor | None = None) -> Any:
+        """The same as `distance` and `row`, leaving out rows that share a group (-1: none)."""
+
+    def search(self, queries: Float[Tensor, "q d"], x: Float[Tensor, "n d"], k: int) -> Any:
+        """The k rows of `x` nearest to each query, as `distance` and `row`."""
+
+    def pairs(self, x: Float[Tensor, "n d"], at_least: float) -> Int64[Tensor, "p 2"]:
+        """All pairs of rows with a cosine of at least `at_least`."""
+
+    def groups(self, x: Float[Tensor, "n d"], at_least: float) -> Any:
+        """Groups whose members have a cosine of at least `at_least` to their leader."""
+
+    def components(self, x: Float[Tensor, "n d"], below: float = 1e-5) -> Int64[Tensor, " n"]:
+        """The lowest row of the component of distances below `below`; -1 without a usable vector."""
+
+    def kmeans(self, x: Float[Tensor, "n d"], k: int, seed: int = 0) -> Any:
+        """Clusters as `label` (-1 without a usable vector), `distance` to the own center, `center`."""
+
+    def refused(self, x: Float[Tensor, "n d"]) -> Int64[Tensor, " u"]:
+        """Rows that cannot be compared."""
 
 
 # Statistics groups (reference: metrics.md section 2). All int64 and exact; `count` is the number of pixels that took part.

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from gpu_quality.types import KINDS, Objects, Shapes
+from gpu_quality.types import KINDS, Answers, Objects, Shapes
 
 FRAMES: Final = pa.schema(
     [
@@ -127,6 +128,8 @@ class Dataset:
             "outlined": bool(np.isin(self.objects.column("kind").to_numpy(), _OUTLINED).any()),
             "track": self.objects.column("track").null_count < len(self.objects),
             "annotation_seconds": self.objects.column("annotation_seconds").null_count < len(self.objects),
+            "split": self.frames.column("split").null_count < len(self.frames),
+            "answers": len(self.classifications) > 0,
         }
 
 
@@ -206,3 +209,27 @@ def objects_tensor(table: pa.Table, first_row: int, shapes: bool) -> Objects:  #
         _numbers(table, "crowd", 0).bool(),
         _shapes(table) if shapes and kinds.any() else None,
     )
+
+
+def answers_tensor(table: pa.Table, frames: pa.ChunkedArray, objects: pa.ChunkedArray) -> Answers:
+    """Rows of the classifications table as tensors; `frames` and `objects` are the ids whose places they get."""
+    return Answers(
+        _places(table.column("frame"), frames),
+        _places(table.column("object"), objects),
+        _numbers(table, "origin", 0),
+        torch.from_numpy(_codes(table.column("question"))),
+        _numbers(table, "class_id", -1).long(),
+        _numbers(table, "score", 1.0),
+    )
+
+
+def _places(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> Tensor:
+    """The row of each id, -1 for null."""
+    found = pc.fill_null(pc.index_in(ids, value_set=known, skip_nulls=True), -1)
+    return torch.from_numpy(found.to_numpy().astype(np.int64))
+
+
+def _codes(texts: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Equal texts get equal numbers."""
+    known = pc.unique(texts)
+    return np.asarray(pc.index_in(texts, value_set=known).to_numpy(), np.int64)

@@ -6,6 +6,7 @@ from typing import Any
 
 from gpu_quality.annotations import Dataset
 from gpu_quality.api import inputs
+from gpu_quality.api.embedding import semantics
 from gpu_quality.api.progress import Progress, Silent
 from gpu_quality.api.running import build_plan, load_plugins, run_config
 from gpu_quality.api.scoring import score
@@ -98,7 +99,7 @@ def explain(source: Images | RunConfig, *, plugins: Sequence[str | Path] = (), *
         "objects": config.source.labels is not None or bool(config.source.predictions),
         "classes": [],
     }
-    return build_plan(config, identity).explain()
+    return build_plan(config, identity, semantics(config, "cpu")).explain()
 
 
 def open_dataset(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from gpu_quality import registry
@@ -21,7 +22,13 @@ class Pending:
 
 
 def pending_layers(
-    plan: Plan, store: Store, origins: tuple[str, ...], say: Callable[[str], None], *, replace: bool
+    plan: Plan,
+    store: Store,
+    origins: tuple[str, ...],
+    say: Callable[[str], None],
+    *,
+    replace: bool,
+    encoder: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Pending]:
     """Begin the layers this plan needs and return the unfinished ones, stream layers first.
 
@@ -48,7 +55,9 @@ def pending_layers(
     for table in (False, True):
         names = sorted(name for name in missing if plan.columns[name].table is table)
         if names:
-            store.begin_layer(plan.layer(names), _meta(plan, names, origins, store, table=table))
+            meta = _meta(plan, names, origins, store, table=table)
+            embeds = any(facts.get("vector") for facts in meta["columns"].values())
+            store.begin_layer(plan.layer(names), {**meta, "encoder": dict(encoder)} if embeds else meta)
     unfinished = []
     for layer in store.layers():
         columns = tuple(layer.meta["wanted"])
@@ -129,6 +138,8 @@ def _meta(plan: Plan, names: Sequence[str], origins: tuple[str, ...], store: Sto
                 "summary": step.node.summary,
                 "module": step.node.module,
             }
+            if step.node.vector:
+                columns[stored]["vector"] = True
     if not table and plan.only(names).reads_pixels and "file_hash" not in store.columns():
         columns["file_hash"] = {
             "per": "frame",

@@ -13,18 +13,20 @@ from typing import Any
 
 from gpu_quality import plan, registry
 from gpu_quality.api import changes
+from gpu_quality.api.embedding import Semantics, check_weights, semantics
 from gpu_quality.api.layers import Pending, pending_layers
 from gpu_quality.api.progress import Progress
 from gpu_quality.api.question import log_source, open_or_create, reject_dataset_mixup
 from gpu_quality.api.tabling import run_table_layer
 from gpu_quality.api.videos import write_videos
+from gpu_quality.cards import ModelCard
 from gpu_quality.config import RunConfig
 from gpu_quality.data.decode import DecodeSettings
 from gpu_quality.data.loader import LoaderSettings
 from gpu_quality.engine.inline import run_inline
 from gpu_quality.engine.local import preload, run_local
 from gpu_quality.engine.worker import Job, Receipt
-from gpu_quality.errors import ErrorBudgetError, UsageError
+from gpu_quality.errors import ErrorBudgetError, IncompatibleError, UsageError
 from gpu_quality.store.lock import writer_lock
 from gpu_quality.store.store import Store
 from gpu_quality.types import Shard
@@ -46,22 +48,25 @@ def run_config(
     if config.out is None:
         raise UsageError("there is no place for the results", hint="name a folder with --out, or `out:` in the config")
     out = Path(config.out)
-    _devices(config)  # a device this machine lacks is told before anything is written
+    device = _devices(config)[0]  # a device, card or file this machine lacks is told before anything is written
+    if needs_encoder(config, semantics(config, device)):
+        check_weights(ModelCard.find(config.encoder.card))
     with writer_lock(out):
         store, root = open_or_create(config, out, progress, dataset)
-        wanted = build_plan(config, store.identity)
         origins = tuple(store.identity["origins"]) if store.identity["objects"] else ()
+        found = semantics(config, device, store, origins)
+        wanted = build_plan(config, store.identity, found)
         if retry_errors:
             changes.drop_failed_shards(store, wanted.columns, progress.say)
-        pending = pending_layers(wanted, store, origins, progress.say, replace=replace)
+        pending = pending_layers(wanted, store, origins, progress.say, replace=replace, encoder=found.facts)
         reject_dataset_mixup(store, root, dataset)
-        job = _job(config, store, root, dataset)
+        job = dataclasses.replace(_job(config, store, root, dataset), embedding=found.embedding)
         log_source(store, root)
         try:
             for layer in (p for p in pending if not p.table):
                 _stream(config, store, wanted, layer, job, progress)
             for layer in (p for p in pending if p.table):
-                run_table_layer(store, wanted, layer, config, progress.say)
+                run_table_layer(store, wanted, layer, config, found, progress.say)
                 _check_budget(config, store.input.count("frames"), 0, changes.failed_before(store, layer.name)[1], store)
                 store.finish(layer.name)
             if pending:
@@ -72,16 +77,25 @@ def run_config(
     return store
 
 
-def build_plan(config: RunConfig, identity: Mapping[str, Any]) -> plan.Plan:
+def needs_encoder(config: RunConfig, found: Semantics) -> bool:
+    """Whether what is asked for embeds anything; images are there unless the source names none."""
+    if found.embedding is None or (config.metrics == "default" and config.source.images is None):
+        return False
+    if config.metrics == "default":
+        return True
+    return "encoder" in plan.Plan.build(plan.parse_wanted(config.metrics), given={}).resources
+
+
+def build_plan(config: RunConfig, identity: Mapping[str, Any], found: Semantics) -> plan.Plan:
     """The plan for a frozen input: what was asked, or everything its roots allow."""
     pixels, objects = bool(identity["pixels"]), bool(identity["objects"])
-    absent = (set() if pixels else {*plan.PIXEL_ROOTS, "regions"}) | (set() if objects else {"objects"})
+    absent = (set() if pixels else {*plan.PIXEL_ROOTS, "regions"}) | (set() if objects else {"objects"}) | found.absent
     if config.metrics == "default":
         held = identity.get("holds", {})
         wanted = plan.default_metrics(absent=absent | {root for root in plan.OFTEN_EMPTY if not held.get(root)})
     else:
         wanted = plan.parse_wanted(config.metrics)
-    given = {"decode": config.decode.meaning(), "seed": config.seed, "classes": identity["classes"]}
+    given = {"decode": config.decode.meaning(), "seed": config.seed, "classes": identity["classes"], **found.given}
     return plan.Plan.build(wanted, given=given, absent=absent)
 
 
@@ -127,6 +141,15 @@ def _devices(config: RunConfig) -> list[str]:
     return [asked]
 
 
+def _check_device(begun: str, device: str, store: Store) -> None:
+    """Raise `IncompatibleError` where vectors begun on one kind of device would be continued on another."""
+    if not device.startswith(begun):
+        raise IncompatibleError(
+            f"{store.path} has vectors begun on {begun}, and this machine would continue them on {device}",
+            hint="finish the run where it was begun, or start these vectors over with --replace --device " + device,
+        )
+
+
 def _stream(config: RunConfig, store: Store, wanted: plan.Plan, layer: Pending, job: Job, progress: Progress) -> None:
     """Score the missing shards of a stream layer and complete it."""
     job = dataclasses.replace(job, layer=layer.name, plan=wanted.only(layer.columns))
@@ -135,10 +158,14 @@ def _stream(config: RunConfig, store: Store, wanted: plan.Plan, layer: Pending, 
     listed = sum(len(shard.rows) for shard in shards)
     failed, cells = changes.failed_before(store, layer.name)
     devices = _devices(config)
+    if "encoder" in job.plan.resources and job.embedding is not None:
+        _check_device(job.embedding.device, devices[0], store)
     progress.begin(listed, sum(len(shard.rows) for shard in shards if shard.name in done), "frames")
     try:
         for receipt in _engine(config, job, missing, progress, devices):
             store.log(f"receipts-{layer.name}.jsonl", json.dumps(_logged(receipt)) + "\n")
+            for remark in receipt.remarks:
+                progress.say(remark)
             failed += receipt.errors
             for metric, count in receipt.cell_errors.items():
                 cells[metric] = cells.get(metric, 0) + count

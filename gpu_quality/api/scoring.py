@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from gpu_quality import plan, registry
+from gpu_quality.api.embedding import Semantics, semantics
+from gpu_quality.api.embedding import resources as semantic_resources
+from gpu_quality.config import RunConfig
 from gpu_quality.data.decode import DecodeSettings
 from gpu_quality.data.files import read_bounded
 from gpu_quality.data.loader import LoaderSettings, load
+from gpu_quality.encoders.encoder import load_encoder
 from gpu_quality.engine.stream import Cells, Stream, Work
-from gpu_quality.engine.tables import run_tables
+from gpu_quality.engine.tables import TableInput, run_tables
 from gpu_quality.errors import MetricError, UsageError
 from gpu_quality.geometry.regions import regions_of
 from gpu_quality.types import Frame, Sizes
@@ -25,11 +30,13 @@ def score(
     *,
     plugins: Sequence[str | Path] = (),
     seed: int = 0,
+    encoder: str = "default",
 ) -> pd.DataFrame:
     """Score images given as paths, Pillow images, NumPy arrays (HWC or HW, uint8) or torch tensors (CHW or HW, uint8).
 
     Returns one row per image, in order, with a column per metric; a value a metric does not define is null. Without `metrics`,
-    everything that needs only pixels or size. Raises `DecodeError` for the first image that cannot be read, `MetricError` when
+    everything that needs only pixels or size; metrics of vectors, such as singularity, have to be named, and come from the card
+    `encoder`. Raises `DecodeError` for the first image that cannot be read, `MetricError` when
     a metric fails.
 
     >>> import numpy as np
@@ -46,21 +53,44 @@ def score(
     registry.load_built_in()
     for path in plugins:
         registry.load_plugin(Path(path))
+    config = RunConfig.of({"encoder": {"card": encoder}, "seed": seed})
+    found = semantics(config, "cpu")
     wanted = (
         plan.parse_wanted([metrics] if isinstance(metrics, str) else metrics)
         if metrics is not None
-        else plan.default_metrics(absent={"objects", *plan.OFTEN_EMPTY})
+        else plan.default_metrics(absent={"objects", "encoder", *plan.OFTEN_EMPTY})
     )
-    built = plan.Plan.build(wanted, given={"decode": {}, "seed": seed, "classes": ()}, absent={"objects"})
+    given = {"decode": {}, "seed": seed, "classes": (), **found.given}
+    built = plan.Plan.build(wanted, given=given, absent={"objects", "answers", *found.absent})
     if not images:
         return pd.DataFrame(columns=list(wanted), index=pd.Index([], name="frame"), dtype=np.float64)
-    resources: dict[str, object] = {"seed": seed, "classes": ()}
-    stream = Stream(built, {k: v for k, v in resources.items() if k in built.resources}, ())
-    settings = LoaderSettings(decode=DecodeSettings())
+    resources = _resources(config, found, built)
     names = [str(image) if isinstance(image, str | Path) else f"{i}" for i, image in enumerate(images)]
+    parts, shapes = _streamed(built, images, names, resources)
+    vectors = {name: torch.cat([c.value for c in cells]) for name, cells in parts.items() if cells[0].value.ndim > 1}
+    columns = {name: _joined(cells) for name, cells in parts.items() if name not in vectors}
+    if built.table:
+        columns |= _table_columns(built, columns, vectors, shapes, resources)
+    result = pd.DataFrame({name: columns[name] for name in wanted if name in columns})
+    return result.set_axis(pd.Index(names, name="frame"))
+
+
+def _resources(config: RunConfig, found: Semantics, built: plan.Plan) -> dict[str, object]:
+    """What the steps of the plan need besides pixels."""
+    resources: dict[str, object] = {"seed": config.seed, "classes": (), **semantic_resources(config, found, lambda _: None)}
+    if "encoder" in built.resources and found.embedding is not None:
+        resources["encoder"] = load_encoder(found.embedding.card, precision=found.embedding.precision)
+    return {name: value for name, value in resources.items() if name in built.resources}
+
+
+def _streamed(
+    built: plan.Plan, images: Sequence[Any], names: Sequence[str], resources: Mapping[str, object]
+) -> tuple[dict[str, list[Cells]], list[tuple[int, int]]]:
+    """Cells of every stream column, batch after batch, and the sizes of the frames; raises what goes wrong with the first."""
+    stream = Stream(built, resources, ())
     parts: dict[str, list[Cells]] = {}
     shapes: list[tuple[int, int]] = []
-    for loaded in load(_Given(images), list(range(len(images))), settings):
+    for loaded in load(_Given(images), list(range(len(images))), LoaderSettings(decode=DecodeSettings())):
         for failure in loaded.failures:
             failure.error.add_note(f"image {names[failure.row]}")
             raise failure.error
@@ -76,11 +106,7 @@ def score(
         for name, cells in rows.frame.items():
             parts.setdefault(name, []).append(cells)
         shapes += list(zip(sizes.width.tolist(), sizes.height.tolist(), strict=True))
-    columns = {name: _joined(cells) for name, cells in parts.items()}
-    if built.table:
-        columns |= _table_columns(built, columns, shapes, resources)
-    result = pd.DataFrame({name: columns[name] for name in wanted if name in columns})
-    return result.set_axis(pd.Index(names, name="frame"))
+    return parts, shapes
 
 
 class _Given:
@@ -115,12 +141,16 @@ def _series(value: np.ndarray, null: np.ndarray) -> pd.Series:
 
 
 def _table_columns(
-    built: plan.Plan, columns: Mapping[str, pd.Series], shapes: Sequence[tuple[int, int]], resources: Mapping[str, object]
+    built: plan.Plan,
+    columns: Mapping[str, pd.Series],
+    vectors: Mapping[str, Tensor],
+    shapes: Sequence[tuple[int, int]],
+    resources: Mapping[str, object],
 ) -> dict[str, pd.Series]:
     frames = pd.DataFrame(dict(columns))
     frames["width"], frames["height"] = [w for w, _ in shapes], [h for _, h in shapes]
     frames["scored"], frames["sequence"], frames["position"] = True, "", 0
-    result = run_tables(built, frames, resources, lambda _: None)
+    result = run_tables(built, TableInput(frames, vectors=vectors), resources, lambda _: None)
     if result.errors:
         raise MetricError(result.errors[0].detail)
     return {name: _series(np.ma.getdata(values), np.ma.getmaskarray(values)) for name, values in result.frame.items()}

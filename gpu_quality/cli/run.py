@@ -31,6 +31,11 @@ def run(
     every: Annotated[int | None, typer.Option(min=1, help="Of videos, every n-th frame.")] = None,
     image_column: Annotated[str | None, typer.Option(help="Column of images of a table, where it is not clear.")] = None,
     metrics: Metrics = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Card that embeds frames and labels (gpu-quality model list); none: nothing is embedded.")
+    ] = None,
+    index: Annotated[str | None, typer.Option(help="How neighbors are searched: auto, exact, flat, ivf, hnsw, pq.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Store of another run; novelty is the distance to its frames.")] = None,
     plugin: Plugins = None,
     engine: Annotated[str | None, typer.Option(help="local (a supervised child per device) or inline.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; auto takes every CUDA device.")] = None,
@@ -54,10 +59,14 @@ def run(
     if predictions_format and not predictions:
         raise UsageError("--predictions-format says how to read --predictions, which is not given")
     settings: dict[str, Any] = {}
-    for key, name, value in (("engine", "kind", engine), ("engine", "device", device), ("decode", "threads", threads)):
+    for key, name, value in (
+        ("engine", "kind", engine), ("engine", "device", device), ("decode", "threads", threads),
+        ("encoder", "card", encoder), ("index", "kind", index),
+    ):  # fmt: skip
         if value is not None:
             settings.setdefault(key, {})[name] = value
-    settings |= {key: value for key, value in (("seed", seed), ("max_errors", max_errors)) if value is not None}
+    plain = (("seed", seed), ("max_errors", max_errors), ("reference", reference))
+    settings |= {key: value for key, value in plain if value is not None}
     if config is not None and source is not None:
         settings["source"] = {"images": source}
     if source is None and config is None and labels is None:

@@ -1,6 +1,7 @@
 """The encoder: pictures and words in, unit vectors out; a vector does not depend on what else is in its batch."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Final
 
 import torch
@@ -33,6 +34,7 @@ class ImageEncoder:
         device: str | torch.device = "cpu",
         precision: str = "auto",
         batch: int | None = None,
+        threads: int = 1,
         on_remark: Callable[[str], None] | None = None,
     ) -> None:
         self.card, self.dim, self.device = card, card.dim, torch.device(device)
@@ -45,6 +47,9 @@ class ImageEncoder:
         self.remarks: list[str] = []
         """What a person should know: batches that were halved for want of memory."""
         self._on_remark = on_remark
+        self.on_batch: Callable[[], None] | None = None
+        """Called after every batch, in the thread that asked: whoever waits knows that it is not stuck."""
+        self._threads = threads
         side = card.input.size
         gray = torch.linspace(-1, 1, 3 * side * side).view(1, 3, side, side)
         tower = lowered(folded(tower.eval(), gray), self.dtype, card.float32, card.name)
@@ -106,18 +111,38 @@ class ImageEncoder:
         return self._text
 
     def _all(self, rgb: UInt8[Tensor, "r 3 s s"]) -> Float32[Tensor, "r d"]:
-        """All pictures in batches of one size, so that one answer never mixes two sizes."""
+        """All pictures in batches of one size, so that one answer never mixes two sizes.
+
+        On a CPU several batches run side by side, each in a thread of its own: that keeps cores busier than sharing the sums of
+        one batch out among them, and leaves the order of every sum as it is with one thread.
+        """
         out = torch.empty(len(rgb), self.dim)
-        full = torch.zeros((self.batch, *rgb.shape[1:]), dtype=torch.uint8).to(memory_format=torch.channels_last)
-        with torch.inference_mode():
-            for start in range(0, len(rgb), self.batch):
-                part = rgb[start : start + self.batch]
-                full[: len(part)] = part
-                full[len(part) :] = 0
-                values = (full.to(self.device).float() - self._mean) / self._std
-                vectors = as_vectors(self._tower(values.to(self._first)))
-                out[start : start + len(part)] = unit(vectors[: len(part)].float()).cpu()
+        starts = range(0, len(rgb), self.batch)
+        if self._threads == 1 or len(starts) < 2 or torch.get_num_threads() > 1:
+            for start in starts:
+                self._one(rgb, start, out)
+                self._beat()
+            return out
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="encoder") as pool:
+            for done in as_completed([pool.submit(self._one, rgb, start, out) for start in starts]):
+                done.result()
+                self._beat()
         return out
+
+    def _beat(self) -> None:
+        if self.on_batch is not None:
+            self.on_batch()
+
+    def _one(self, rgb: UInt8[Tensor, "r 3 s s"], start: int, out: Float32[Tensor, "r d"]) -> None:
+        """One batch from row `start`, into its rows of `out`."""
+        part = rgb[start : start + self.batch]
+        full = torch.zeros((self.batch, *rgb.shape[1:]), dtype=torch.uint8, device=rgb.device)
+        full = full.to(memory_format=torch.channels_last)
+        full[: len(part)] = part
+        with torch.inference_mode():
+            values = (full.to(self.device).float() - self._mean) / self._std
+            vectors = as_vectors(self._tower(values.to(self._first)))
+            out[start : start + len(part)] = unit(vectors[: len(part)].float()).cpu()
 
     def _halve(self) -> None:
         if self.batch == 1:
@@ -139,12 +164,15 @@ def load_encoder(
     device: str | torch.device = "cpu",
     precision: str = "auto",
     batch: int | None = None,
+    threads: int = 1,
     on_remark: Callable[[str], None] | None = None,
 ) -> ImageEncoder:
-    """The encoder of a card (or of a card's name or path), its weights verified. Raises `UsageError`, `RefusedError`."""
+    """The encoder of a card (or of a card's name or path), its weights verified; on a CPU `threads` batches run side by side,
+    where torch itself is kept to one thread. Raises `UsageError`, `RefusedError`.
+    """
     card = ModelCard.find(card) if isinstance(card, str) else card
     tower = open_clip.image_tower(card)
-    return ImageEncoder(card, tower, device=device, precision=precision, batch=batch, on_remark=on_remark)
+    return ImageEncoder(card, tower, device=device, precision=precision, batch=batch, threads=threads, on_remark=on_remark)
 
 
 def unit(vectors: Float32[Tensor, "r d"]) -> Float32[Tensor, "r d"]:

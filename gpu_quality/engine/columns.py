@@ -35,6 +35,11 @@ class ShardColumns:
         self._hashes: list[str | None] = [None] * len(frames)
         self._hashed = hashed
         self._frame, self._object = _layout(plan, origins, len(frames), 0 if objects is None else len(objects))
+        self._vectors: dict[str, dict[str, Tensor]] = {"frame": {}, "object": {}}
+        for step in plan.stream:
+            if step.name in plan.keep and step.node.vector:
+                rows = len(frames) if step.node.per == "frame" else 0 if objects is None else len(objects)
+                self._vectors[step.node.per][step.name] = torch.empty((rows, 0), dtype=torch.float16)
         self._errors: list[dict[str, object]] = []
         self._nulls: list[tuple[bool, str, np.ndarray, np.ndarray]] = []
         self._cells: defaultdict[str, set[int]] = defaultdict(set)
@@ -56,13 +61,29 @@ class ShardColumns:
             self._hashes[row] = digest or None
         for table, found, place in ((self._frame, scored.frame, where), (self._object, scored.object, members)):
             for name, cells in found.items():
+                self._note_nulls(name, cells, place, of_object=table is self._object)
+                if cells.value.ndim > 1:
+                    self._add_vectors("object" if table is self._object else "frame", name, cells.value, place)
+                    continue
                 column = table[name]
                 at = slice(None) if len(place) == len(column.null) else place  # a whole shard is in order
                 column.value[at] = cells.value.to(column.value.dtype)
                 column.null[at] = cells.null
-                self._note_nulls(name, cells, place, of_object=table is self._object)
         for error in scored.errors:
             self._cell_error(error, rows, members)
+
+    def _add_vectors(self, per: str, name: str, vectors: Tensor, place: Tensor) -> None:
+        """Put vectors in place; how long they are is known from the first."""
+        whole = self._vectors[per][name]
+        if whole.shape[1] < vectors.shape[1]:
+            whole = self._vectors[per][name] = torch.full((len(whole), vectors.shape[1]), torch.nan, dtype=torch.float16)
+        if vectors.shape[1]:
+            whole[place] = vectors
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays to commit: vectors of frames, and of objects; NaN where there is none."""
+        of_objects = {f"objects.{name}": vectors.numpy() for name, vectors in self._vectors["object"].items()}
+        return {name: vectors.numpy() for name, vectors in self._vectors["frame"].items()} | of_objects
 
     def cell_errors(self) -> dict[str, int]:
         """How many frames lost a cell of each metric to an error."""
@@ -143,7 +164,7 @@ def _layout(plan: Plan, origins: Sequence[str], frames: int, objects: int) -> tu
     by_frame: dict[str, Cells] = {}
     by_object: dict[str, Cells] = {}
     for step in plan.stream:
-        if step.name not in plan.keep:
+        if step.name not in plan.keep or step.node.vector:
             continue
         dtype = getattr(torch, step.node.dtype)
         for table, name in column_names(step.name, step.node.per, origins, by_origin=step.by_origin):
@@ -154,8 +175,8 @@ def _layout(plan: Plan, origins: Sequence[str], frames: int, objects: int) -> tu
 
 def column_names(name: str, per: str, origins: Sequence[str], *, by_origin: bool) -> list[tuple[str, str]]:
     """The (table, column) pairs a kept step fills: a region metric fills two, a frame metric on objects one per origin."""
-    if per == "object":
-        return [("object", name)]
+    if per in ("object", "classification"):
+        return [(per, name)]
     if per == "region":
         return [("frame", name), *([("object", f"object_{name}")] if origins else [])]
     if by_origin:

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from gpu_quality.errors import NULL_REASONS, GpuQualityError
 from gpu_quality.plan import Plan, Step
-from gpu_quality.types import Masked, Objects, Pixels, Regions
+from gpu_quality.types import Answers, Crops, Masked, Objects, Pixels, Regions
 
 Roots = Mapping[str, object]
 DTYPES = (torch.float64, torch.float32, torch.int64, torch.bool)
+VECTORS = (torch.float16, torch.float32)
 
 
 @dataclass(slots=True)
@@ -21,6 +22,7 @@ class Cells:
     """One column for the rows of one batch. `null` is 0 for a value, 1 + index into NULL_REASONS, or -1 for an error."""
 
     value: Tensor
+    """One value per row, or one vector: those are NaN throughout where there is none."""
     null: Tensor
 
 
@@ -42,6 +44,7 @@ class Rows:
 
     frame: dict[str, Cells] = field(default_factory=dict)
     object: dict[str, Cells] = field(default_factory=dict)
+    answer: dict[str, Cells] = field(default_factory=dict)
     errors: list[CellError] = field(default_factory=list)
     isolated: set[str] = field(default_factory=set)
     """Columns that were redone frame by frame, for all origins at once."""
@@ -75,7 +78,8 @@ class Stream:
     """The stream steps of a plan, ready to run on batches. Modules are built once."""
 
     def __init__(self, plan: Plan, resources: Mapping[str, object], origins: Sequence[str]) -> None:
-        self.plan, self.resources, self.origins = plan, dict(resources), tuple(origins)
+        self.plan, self.origins = plan, tuple(origins)
+        self.resources: dict[str, Any] = dict(resources)
         self._per = {name: step.node.per for step in plan.stream for name in (step.name, *step.node.gives)}
         self._calls: dict[str, Callable[..., Any]] = {}
         self._sized = {"sizes"}
@@ -92,9 +96,12 @@ class Stream:
         env: dict[str, Any] = {**self.resources, **work.roots}
         by_origin: list[dict[str, Any]] = [{} for _ in self.origins]
         members = self._members(work)
+        crops = self.resources.get("crops", Crops())
         for step in self.plan.stream:
             if step.by_origin:
                 for origin, indices in enumerate(members):
+                    if step.cropped and origin not in crops.origins:
+                        continue
                     own = {name: env[name][indices] for name in work.of_objects}
                     inner = {**env, **own, **by_origin[origin], "objects": _select(work.objects, indices)}
                     value = self._guarded(step, inner, work, indices)
@@ -191,6 +198,11 @@ class Stream:
         if per == "frame":
             name = step.name if origin == 0 or indices is None else f"{step.name}_{self.origins[origin]}"
             rows.frame[name] = self._cells(step, value, work.frames, rows, lambda i: (i, None), work, work.unsized)
+        elif per == "classification":
+            answers = work.roots["answers"]
+            assert isinstance(answers, Answers)  # noqa: S101 - the planner gives such steps that root
+            owner = answers.frame
+            rows.answer[step.name] = self._cells(step, value, len(answers), rows, lambda i: (int(owner[i]), None), work)
         elif per == "region":
             cells = self._cells(step, value, work.frames + len(work.picked), rows, lambda i: _owner(i, work), work)
             rows.frame[step.name] = Cells(cells.value[: work.frames], cells.null[: work.frames])
@@ -204,7 +216,7 @@ class Stream:
             cells = self._cells(
                 step, value, len(indices), rows, lambda i: (int(owner[indices[i]]), int(indices[i])), work, unsized
             )
-            whole = rows.object.setdefault(step.name, _empty(total, cells.value.dtype))
+            whole = rows.object.setdefault(step.name, _empty(total, cells.value.dtype, cells.value.shape[1:]))
             whole.value[indices] = cells.value.to(whole.value.dtype)
             whole.null[indices] = cells.null
 
@@ -233,8 +245,11 @@ class Stream:
             null = torch.where(null == 0, torch.full_like(null, -1), null)
             for row in (null == -1).nonzero().flatten().tolist():
                 rows.errors.append(CellError(step.name, *owner(row), "internal", problem, exc_type))
-            return Cells(torch.zeros(expected, dtype=torch.float64), null)
+            empty = torch.empty((expected, 0), dtype=torch.float16) if step.node.vector else torch.zeros(expected).double()
+            return Cells(empty, null)
         value = value.detach().cpu()
+        if step.node.vector:
+            return self._vectors(step, value, null, rows, owner)
         if value.is_floating_point():
             if unsized is not None and step.name in self._sized:
                 null[unsized & ~torch.isfinite(value) & (null == 0)] = 1 + NULL_REASONS.index("no_metadata")
@@ -243,6 +258,16 @@ class Stream:
                 detail = f"{step.name} is {value[row].item()}; return types.Masked where it is undefined"
                 rows.errors.append(CellError(step.name, *owner(row), "non_finite", detail))
         return Cells(torch.where(null == 0, value, torch.zeros_like(value)), null)
+
+    def _vectors(
+        self, step: Step, value: Tensor, null: Tensor, rows: Rows, owner: Callable[[int], tuple[int, int | None]]
+    ) -> Cells:
+        """Vectors as they are stored; one that is not finite is an error, and NaN throughout as those without a value are."""
+        broken = ~torch.isfinite(value).all(1) & (null == 0)
+        for row in broken.nonzero().flatten().tolist():
+            null[row] = -1
+            rows.errors.append(CellError(step.name, *owner(row), "non_finite", f"{step.name} has no direction: not finite"))
+        return Cells(torch.where((null == 0)[:, None], value.half(), torch.nan), null)
 
     def _isolate(self, step: Step, work: Work, rows: Rows) -> None:
         """Redo a failed column frame by frame, so that only the culprits lose their cells."""
@@ -281,6 +306,8 @@ def _named(step: Step, value: Any) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """A masked result as other steps see it: NaN where it is undefined."""
+    if isinstance(value, Masked) and value.value.ndim > 1:
+        return torch.where(value.missing[:, None], torch.nan, value.value)
     if isinstance(value, Masked):
         return torch.where(value.missing, torch.nan, value.value.double())
     return value
@@ -316,9 +343,10 @@ def _owner(row: int, work: Work) -> tuple[int, int | None]:
     return int(work.objects.frame[index]), index
 
 
-def _empty(rows: int, dtype: torch.dtype) -> Cells:
+def _empty(rows: int, dtype: torch.dtype, shape: tuple[int, ...] = ()) -> Cells:
     """Cells without values; -2 marks rows nobody asked for."""
-    return Cells(torch.zeros(rows, dtype=dtype), torch.full((rows,), -2, dtype=torch.int8))
+    blank = torch.nan if shape else 0
+    return Cells(torch.full((rows, *shape), blank, dtype=dtype), torch.full((rows,), -2, dtype=torch.int8))
 
 
 def _are_reasons(codes: Tensor, missing: Tensor) -> bool:
@@ -336,7 +364,7 @@ def _problem(step: Step, value: Any, expected: int) -> tuple[str, str]:
         if isinstance(value.reason, Tensor) and not _are_reasons(value.reason, value.missing):
             known = f"int8 from 1 to {len(NULL_REASONS)} beside values {tuple(value.value.shape)}"
             return f"{step.node.name} gives reasons that are no codes, expected {known}", "MetricError"
-        if value.missing.dtype != torch.bool or value.missing.shape != value.value.shape:
+        if value.missing.dtype != torch.bool or value.missing.shape != value.value.shape[: value.missing.ndim]:
             unlike = f"{value.missing.dtype} {tuple(value.missing.shape)} beside values {tuple(value.value.shape)}"
             return f"{step.node.name} returned Masked.missing of {unlike}, expected bool of the same shape", "MetricError"
         value = value.value
@@ -345,9 +373,14 @@ def _problem(step: Step, value: Any, expected: int) -> tuple[str, str]:
     rows = {"frame": "frame of the batch", "object": "object", "region": "region", "classification": "answer"}[step.node.per]
     if not isinstance(value, Tensor):
         return f"{step.node.name} returned {type(value).__name__}, expected a tensor with one value per {rows}", "MetricError"
+    if step.node.vector:
+        if value.ndim == 2 and len(value) == expected and value.dtype in VECTORS:
+            return "", ""
+        found = f"{value.dtype} {tuple(value.shape)}"
+        return f"{step.node.name} returned {found}, expected float16 ({expected}, d): one vector per {rows}", "MetricError"
     if tuple(value.shape) != (expected,):
-        found = tuple(value.shape)
-        return f"{step.node.name} returned shape {found}, expected ({expected},): one value per {rows}", "MetricError"
+        shape = tuple(value.shape)
+        return f"{step.node.name} returned shape {shape}, expected ({expected},): one value per {rows}", "MetricError"
     if value.dtype not in DTYPES:
         return f"{step.node.name} returned {value.dtype}, expected float64, float32, int64 or bool", "MetricError"
     return "", ""
@@ -362,5 +395,13 @@ def _concatenate(parts: Sequence[Mapping[str, Cells]]) -> dict[str, Cells]:
         dtype = found[0].value.dtype
         for cells in found:
             dtype = torch.promote_types(dtype, cells.value.dtype)
+        if found[0].value.ndim > 1:
+            found = _of_one_length(found)
         joined[name] = Cells(torch.cat([c.value.to(dtype) for c in found]), torch.cat([c.null for c in found]))
     return joined
+
+
+def _of_one_length(parts: Sequence[Cells]) -> list[Cells]:
+    """Vectors of batches, those that failed whole (no components) made as long as the others."""
+    d = max(cells.value.shape[1] for cells in parts)
+    return [c if c.value.shape[1] == d else Cells(c.value.new_full((len(c.null), d), torch.nan), c.null) for c in parts]

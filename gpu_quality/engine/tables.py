@@ -13,7 +13,9 @@ from gpu_quality.engine.columns import column_names
 from gpu_quality.engine.stream import CellError, Cells, Rows, Stream, Work
 from gpu_quality.engine.worker import declared_sizes
 from gpu_quality.plan import OBJECT_ROOTS, Plan
-from gpu_quality.types import KINDS, Objects
+from gpu_quality.types import KINDS, Answers, Objects
+
+_OF_ANSWERS = ("origin", "question", "class_id", "score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,71 +29,106 @@ class ObjectTable:
 
 
 @dataclass(frozen=True, slots=True)
+class TableInput:
+    """What table steps see: the frame table (input and stored columns, in input order, and whether a frame was scored), all
+    objects, all answers (`frame` counts rows of the frame table), and stored vectors by name.
+    """
+
+    frames: pd.DataFrame
+    objects: ObjectTable | None = None
+    answers: Answers | None = None
+    vectors: Mapping[str, Tensor] = field(default_factory=dict)
+    """Of frames."""
+    object_vectors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class TableResult:
     """Columns of the table pass in input order, why cells are null, and what failed."""
 
     frame: Mapping[str, np.ndarray] = field(default_factory=dict)
     object: Mapping[str, np.ndarray] = field(default_factory=dict)
+    answer: Mapping[str, np.ndarray] = field(default_factory=dict)
     frame_nulls: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Per column and row 1 + index into NULL_REASONS where the metric is undefined, else 0."""
     object_nulls: Mapping[str, np.ndarray] = field(default_factory=dict)
+    answer_nulls: Mapping[str, np.ndarray] = field(default_factory=dict)
     errors: Sequence[CellError] = ()
 
 
-def run_tables(
-    plan: Plan,
-    frames: pd.DataFrame,
-    resources: Mapping[str, object],
-    say: Callable[[str], None],
-    objects: ObjectTable | None = None,
-) -> TableResult:
-    """Run the table steps of a plan over the frame table (input columns and stored columns, in input order).
+def run_tables(plan: Plan, given: TableInput, resources: Mapping[str, object], say: Callable[[str], None]) -> TableResult:
+    """Run the table steps of a plan.
 
-    Rows of frames in error hold null in every input, take no part and get null, and so do their objects.
+    Rows of frames in error hold null in every input, take no part and get null, and so do their objects and answers.
     """
-    rows = np.flatnonzero(frames["scored"].to_numpy(bool))
-    part, members = _taking_part(objects, rows, len(frames))
+    total = len(given.frames)
+    rows = np.flatnonzero(given.frames["scored"].to_numpy(bool))
+    part, members, replies = _taking_part(given, rows)
     found = Rows()
     if len(rows):
-        beside = "" if part is None else f", {len(part.objects):,} objects"
+        beside = "" if part.objects is None else f", {len(part.objects.objects):,} objects"
         say(f"{len(plan.table)} table steps over {len(rows):,} frames{beside}")
-        found = _run(plan, frames.iloc[rows], resources, part)
-    origins = () if objects is None else tuple(objects.origins)
-    frame, frame_nulls = _spread(plan, "frame", found.frame, rows, rows, len(frames), origins)
-    total = 0 if objects is None else len(objects.objects)
-    of_object, object_nulls = _spread(plan, "object", found.object, members, rows, total, origins)
-    return TableResult(frame, of_object, frame_nulls, object_nulls, _placed(found.errors, rows, members))
+        found = _run(plan, part, resources)
+    origins = () if given.objects is None else tuple(given.objects.origins)
+    frame, frame_nulls = _spread(plan, "frame", found.frame, rows, rows, total, origins)
+    objects = 0 if given.objects is None else len(given.objects.objects)
+    of_object, object_nulls = _spread(plan, "object", found.object, members, rows, objects, origins)
+    answers = 0 if given.answers is None else len(given.answers)
+    answer, answer_nulls = _spread(plan, "classification", found.answer, replies, rows, answers, origins)
+    errors = _placed(found.errors, rows, members)
+    return TableResult(frame, of_object, answer, frame_nulls, object_nulls, answer_nulls, errors)
 
 
-def _taking_part(table: ObjectTable | None, rows: np.ndarray, frames: int) -> tuple[ObjectTable | None, np.ndarray]:
-    """Objects of the frames that take part, `frame` counting those, and which rows of the object table they are."""
-    if table is None:
-        return None, np.zeros(0, np.int64)
-    place = torch.full((frames,), -1, dtype=torch.int64)
+def _taking_part(given: TableInput, rows: np.ndarray) -> tuple[TableInput, np.ndarray, np.ndarray]:
+    """The input cut down to scored frames, and which objects and answers those have."""
+    place = torch.full((len(given.frames),), -1, dtype=torch.int64)
     place[torch.from_numpy(rows)] = torch.arange(len(rows))
-    frame = place[table.objects.frame]
-    kept = (frame >= 0).nonzero().flatten()
-    inside = table.objects if len(kept) == len(frame) else table.objects.select(kept)
-    objects = replace(inside, frame=frame[kept])
-    return ObjectTable(objects, table.columns.iloc[kept.numpy()], table.origins), kept.numpy()
+    whole = len(rows) == len(given.frames)
+    vectors = {name: x if whole else x[torch.from_numpy(rows)] for name, x in given.vectors.items()}
+    table, answers = given.objects, given.answers
+    kept, replies = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    object_vectors: dict[str, Tensor] = {}
+    if table is not None:
+        frame = place[table.objects.frame]
+        inside = (frame >= 0).nonzero().flatten()
+        every = len(inside) == len(frame)
+        objects = replace(table.objects if every else table.objects.select(inside), frame=frame[inside])
+        kept = inside.numpy()
+        table = ObjectTable(objects, table.columns.iloc[kept], table.origins)
+        object_vectors = {name: x if every else x[inside] for name, x in given.object_vectors.items()}
+    if answers is not None:
+        frame = place[answers.frame]
+        inside = (frame >= 0).nonzero().flatten()
+        replies = inside.numpy()
+        subject = torch.full((1 + (0 if given.objects is None else len(given.objects.objects)),), -1, dtype=torch.int64)
+        subject[torch.from_numpy(kept)] = torch.arange(len(kept))
+        answers = Answers(
+            frame[inside], subject[answers.object[inside]], *(getattr(answers, name)[inside] for name in _OF_ANSWERS)
+        )
+    return TableInput(given.frames.iloc[rows], table, answers, vectors, object_vectors), kept, replies
 
 
-def _run(plan: Plan, frames: pd.DataFrame, resources: Mapping[str, object], table: ObjectTable | None) -> Rows:
+def _run(plan: Plan, given: TableInput, resources: Mapping[str, object]) -> Rows:
     """The steps on frames that all take part."""
+    frames, table = given.frames, given.objects
     sizes = declared_sizes(frames)
     roots: dict[str, Any] = {
         "sizes": sizes,
-        "sequence": _sequences(frames["sequence"]),
+        "sequence": _codes(frames["sequence"]),
         "position": torch.tensor(frames["position"].to_numpy(np.int64)),
+        "answers": given.answers,
+        **given.vectors,
     }
     if "seconds" in frames:
         roots["seconds"] = torch.tensor(frames["seconds"].to_numpy(np.float64, na_value=np.nan))
+    if "split" in frames:
+        roots["split"] = _codes(frames["split"])
     of_objects: dict[str, Tensor] = {}
     needs = {need for step in plan.table for need in step.needs}
     objects = None if table is None else table.objects
     if table is not None:
         roots["objects"] = table.objects
-        of_objects = {"track": table.objects.track, "outlined": _outlined(table.objects)}
+        of_objects = {"track": table.objects.track, "outlined": _outlined(table.objects), **given.object_vectors}
         of_objects |= {name: _column(table.columns[name]) for name in needs & set(table.columns.columns)}
     made = {name for step in plan.table for name in (step.name, *step.node.gives)}
     inputs = needs - made - set(resources) - set(roots) - set(of_objects) - OBJECT_ROOTS
@@ -168,8 +205,8 @@ def _column(column: pd.Series) -> Tensor:
     return torch.tensor(column.fillna(0).to_numpy(np.bool_ if kind == "b" else np.int64))
 
 
-def _sequences(names: pd.Series) -> Tensor:
-    """Number of the sequence each frame belongs to, -1 for a lone image."""
+def _codes(names: pd.Series) -> Tensor:
+    """Number of the sequence or split each frame belongs to, -1 for none."""
     codes, known = pd.factorize(names.fillna(""))
     lone = np.array([str(name) == "" for name in known])
     return torch.from_numpy(np.where(lone[codes], -1, codes).astype(np.int64))

@@ -12,20 +12,34 @@ import torch
 from torch import Tensor
 
 from gpu_quality.annotations import objects_tensor
+from gpu_quality.cards import ModelCard
 from gpu_quality.data.loader import Failure, Loaded, LoaderSettings, Source, load
 from gpu_quality.data.sources import open_source
+from gpu_quality.encoders.encoder import ImageEncoder, load_encoder
 from gpu_quality.engine.columns import ShardColumns
 from gpu_quality.engine.stream import Stream, Work
 from gpu_quality.errors import FrameError
 from gpu_quality.geometry.regions import regions_of
 from gpu_quality.plan import Plan
 from gpu_quality.store.store import Store
-from gpu_quality.types import Facts, Frame, Objects, Pixels, Shard, Sizes, moved
+from gpu_quality.types import Crops, Facts, Frame, Objects, Pixels, Shard, Sizes, moved
 
 BLIND_BATCH = 8192
 """Frames per batch when no image is opened."""
 Culprits = Mapping[int, FrameError]
 Heartbeat = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What embeds, and how: everything that decides what a vector is."""
+
+    card: ModelCard
+    precision: str
+    batch: int
+    crops: Crops
+    device: str = "cpu"
+    """Kind of device that the vectors come from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,7 @@ class Job:
     seed: int
     device: str = "cpu"
     dataset: Any = None
+    embedding: Embedding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,8 @@ class Receipt:
     errors: int
     cell_errors: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    """What a person should know about how the shard was scored."""
 
 
 class Worker:
@@ -63,7 +80,10 @@ class Worker:
         self.job = job
         self.store = Store.open(job.store)
         self.frames = self.store.frames().to_pandas()
-        resources = {"classes": job.classes, "seed": job.seed}
+        self.encoder = _encoder(job)
+        resources: dict[str, object] = {"classes": job.classes, "seed": job.seed, "encoder": self.encoder}
+        if job.embedding is not None:
+            resources["crops"] = job.embedding.crops
         layer = next(layer for layer in self.store.layers() if layer.name == job.layer)
         self.hashed = "file_hash" in layer.columns
         self._held: tuple[Shard, pd.DataFrame, Objects | None] | None = None
@@ -78,14 +98,20 @@ class Worker:
         for row, error in blamed.items():
             columns.fail(Failure(row, error))
         begun = time.perf_counter()
-        self.store.commit(self.job.layer, shard.name, columns.tables())
+        extra = {} if self.encoder is None else {"encoder_batch": self.encoder.batch}
+        self.store.commit(self.job.layer, shard.name, columns.tables(), columns.arrays(), extra)
         seconds |= {"write": time.perf_counter() - begun, "total": time.perf_counter() - started}
-        return Receipt(shard.name, columns.scored, columns.failed, columns.cell_errors(), seconds)
+        remarks: list[str] = []
+        if self.encoder is not None:
+            remarks, self.encoder.remarks = self.encoder.remarks, remarks
+        return Receipt(shard.name, columns.scored, columns.failed, columns.cell_errors(), seconds, tuple(remarks))
 
     def score(
         self, shard: Shard, rows: Sequence[int], heartbeat: Heartbeat | None = None
     ) -> tuple[ShardColumns, dict[str, float]]:
         """Score the given rows of a shard without writing anything."""
+        if self.encoder is not None and heartbeat is not None:
+            self.encoder.on_batch = lambda: heartbeat(0, 0)
         frames, objects = self._inputs(shard)
         columns = ShardColumns(self.job.plan, self.job.origins, frames, objects, shard.name, hashed=self.hashed)
         seconds: dict[str, float] = {}
@@ -189,6 +215,15 @@ class Worker:
         return Work(
             given, len(sizes.width), objects, picked, alone if single else None, unsized=unknown if unknown.any() else None
         )
+
+
+def _encoder(job: Job) -> ImageEncoder | None:
+    """The encoder of a job that has to embed something, on the job's device; on a CPU it shares the loader's threads."""
+    if job.embedding is None or "encoder" not in job.plan.resources:
+        return None
+    given = job.embedding
+    threads = job.loader.threads if job.device == "cpu" else 1
+    return load_encoder(given.card, device=job.device, precision=given.precision, batch=given.batch, threads=threads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,11 +46,18 @@ class Blocks:
             yield rows, array
 
     def whole(self) -> "np.ndarray[Any, Any]":
-        """All pieces copied into one array. Raises `CorruptError` if pieces are missing between others."""
+        """All pieces as one array, copied where there are several; NaN for a shard in which every frame failed.
+
+        Raises `CorruptError` if pieces are missing between others.
+        """
         pieces = list(self)
         if any(rows.start != before.stop for (before, _), (rows, _) in pairwise(pieces)):
             raise CorruptError("the array has gaps: shards are not committed", hint="finish the run, or iterate over blocks")
-        return np.concatenate([array for _, array in pieces]) if pieces else np.empty((0,))
+        if not pieces:
+            return np.empty((0,))
+        length = max(array.shape[1:] for _, array in pieces)
+        known = [a if a.shape[1:] == length else np.full((len(a), *length), np.nan, a.dtype) for _, a in pieces]
+        return known[0] if len(known) == 1 else np.concatenate(known)
 
 
 def unknown_name(name: str, known: Sequence[str], what: str) -> UnknownNameError:

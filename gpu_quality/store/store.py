@@ -144,7 +144,11 @@ class Store:
 
     def columns(self) -> dict[str, dict[str, Any]]:
         """Column name → its facts (per, unit, bounds, bad, version, options, hidden ...) and its `layer`."""
-        return {name: {**facts, "layer": layer.name} for layer in self.layers() for name, facts in layer.columns.items()}
+        return {
+            name: {**facts, "layer": layer.name, **({"encoder": layer.meta.get("encoder", {})} if facts.get("vector") else {})}
+            for layer in self.layers()
+            for name, facts in layer.columns.items()
+        }
 
     def errors(self) -> "pd.DataFrame":
         """What has no value because something failed: frames, annotation rows, single cells."""

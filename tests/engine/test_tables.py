@@ -7,7 +7,7 @@ import torch
 
 import gpu_quality as gq
 from gpu_quality import registry
-from gpu_quality.engine.tables import ObjectTable, run_tables
+from gpu_quality.engine.tables import ObjectTable, TableInput, run_tables
 from gpu_quality.errors import NULL_REASONS
 from gpu_quality.plan import Plan, Wanted
 from gpu_quality.types import Masked, Objects
@@ -67,7 +67,7 @@ def frames(scored) -> pd.DataFrame:
 
 def run(names, scored, objects):
     plan = Plan.build({name: Wanted(name) for name in names}, given={})
-    return run_tables(plan, frames(scored), {}, lambda _: None, objects)
+    return run_tables(plan, TableInput(frames(scored), objects), {}, lambda _: None)
 
 
 def test_objects_are_seen_once_per_origin_and_keep_their_rows():
