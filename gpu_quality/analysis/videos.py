@@ -155,3 +155,17 @@ def _object_counts(objects: "pd.DataFrame", video: Codes, videos: int) -> Iterat
     for name, column, value in wrong:
         if column in objects:
             yield name, np.bincount(video[_numbers(objects[column]) == value], minlength=videos)
+
+
+def video_vectors(sequence: "pd.Series[str]", videos: "pd.Series[str]", vectors: NDArray[np.float16]) -> NDArray[np.float16]:
+    """A unit vector per video [v, d]: the mean of those of its frames; NaN where no frame of it has one.
+
+    `sequence` names the video of each row of `vectors`, `videos` the videos in the order of the result.
+    """
+    row_of = {name: row for row, name in enumerate(videos)}
+    place = np.array([row_of.get(name, -1) for name in sequence], np.int64)
+    known = (place >= 0) & ~np.isnan(vectors).any(1)
+    total = np.zeros((len(videos), vectors.shape[1]))
+    np.add.at(total, place[known], vectors[known].astype(np.float64))
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    return np.where(length > 0, total / np.where(length > 0, length, 1), np.nan).astype(np.float16)

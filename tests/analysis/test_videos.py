@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gpu_quality.analysis.videos import video_table
+from gpu_quality.analysis.videos import video_table, video_vectors
 
 VALUES = ("mean", "min", "max", "std", "p05", "p95")
 
@@ -95,6 +95,15 @@ def test_tables_may_be_absent_or_empty() -> None:
     still = video_table(frames.assign(sequence=""), objects, answers, {"frozen": "frozen"})
     assert len(still) == 0
     assert "video_mean_frozen" in still
+
+
+def test_the_vector_of_a_video_is_the_mean_direction_of_its_frames() -> None:
+    vectors = np.array([[1, 0], [0, 1], [np.nan, np.nan], [0, 1], [1, 0], [-1, 0]], np.float16)
+    sequence = pd.Series(["b", "b", "b", "", "c", "c"])
+    got = video_vectors(sequence, pd.Series(["a", "b", "c"]), vectors)
+    assert np.isnan(got[0]).all()  # no frames
+    assert np.allclose(got[1], np.sqrt(0.5), atol=1e-3)
+    assert np.isnan(got[2]).all()  # opposite frames have no mean direction
 
 
 def test_real_tracks(test_data: Path) -> None:
