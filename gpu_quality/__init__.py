@@ -25,6 +25,7 @@ _HOMES = {
     "report": "reports",
     "run": "api",
     "score": "api",
+    "search": "api.search",
     "writer": "registry",
 }
 
@@ -45,6 +46,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "report",
     "run",
     "score",
+    "search",
     "writer",
 ]
 
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from gpu_quality.api import explain, open_dataset, open_store, run, score
     from gpu_quality.api.check import check
     from gpu_quality.api.convert import convert
+    from gpu_quality.api.search import search
     from gpu_quality.config import RunConfig
     from gpu_quality.errors import GpuQualityError
     from gpu_quality.registry import feature, metric, reader, writer

@@ -293,8 +293,8 @@ _WHAT = {
 
 def _check_roots(steps: Mapping[str, Step], table: Collection[str], absent: Collection[str]) -> None:
     for name, step in steps.items():
-        if (step.node.per == "classification") != ("answers" in step.needs) and step.node.role == "metric":
-            raise PlanError(f"{name}: answers are seen by metrics per classification, and by those alone")
+        if step.node.per == "classification" and name not in table:
+            raise PlanError(f"{name} gives values per answer, which only over='dataset' sees")
         if name in table and step.node.per == "region":
             raise PlanError(f"{name} gives values per {step.node.per} over={step.node.over!r}, which nothing runs yet")
         for need in step.needs:

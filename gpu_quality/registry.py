@@ -36,6 +36,8 @@ BUILT_IN: Final = (
     "gpu_quality.features.objects",
     "gpu_quality.features.tracks",
     "gpu_quality.features.embeddings",
+    "gpu_quality.features.neighbors",
+    "gpu_quality.features.comparable",
     "gpu_quality.metrics.facts",
     "gpu_quality.metrics.color",
     "gpu_quality.metrics.exposure",
@@ -48,6 +50,11 @@ BUILT_IN: Final = (
     "gpu_quality.metrics.objects",
     "gpu_quality.metrics.shapes",
     "gpu_quality.metrics.tracks",
+    "gpu_quality.metrics.similarity",
+    "gpu_quality.metrics.agreement",
+    "gpu_quality.metrics.appearance",
+    "gpu_quality.metrics.maps",
+    "gpu_quality.metrics.words",
 )
 """Modules that declare something; no folder is ever scanned."""
 

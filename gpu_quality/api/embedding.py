@@ -1,7 +1,6 @@
 """What a run's encoder, index and reference are, what of that belongs into fingerprints, and what steps get of it."""
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from gpu_quality.analysis import projection
 from gpu_quality.cards import ModelCard
 from gpu_quality.config import RunConfig
 from gpu_quality.encoders.encoder import BATCH, ImageEncoder, load_encoder
@@ -41,7 +41,7 @@ def semantics(config: RunConfig, device: str, store: Store | None = None, origin
 
     Raises `UnknownNameError` and `ConfigError` for the card, `UsageError` for a reference without vectors of it.
     """
-    optional = frozenset() if importlib.util.find_spec("umap") else frozenset({"umap"})
+    optional = frozenset() if projection.available() else frozenset({"umap"})
     given: dict[str, Any] = {"index": config.index.kind, "umap": 1}
     if config.encoder.card == "none":
         return Semantics(None, {}, given, optional | {"encoder", "crops", "words", "reference"})
@@ -140,7 +140,5 @@ def resources(config: RunConfig, found: Semantics, say: Callable[[str], None]) -
         vectors = _reference(config.reference, found.embedding.card).array("embedding").whole()
         given["reference"] = torch.from_numpy(vectors.copy())
     if "umap" not in found.absent:
-        from gpu_quality.analysis.projection import umap
-
-        given["umap"] = umap
+        given["umap"] = projection.umap
     return given

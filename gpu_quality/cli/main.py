@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gpu_quality import __version__
-from gpu_quality.cli import check, convert, doctor, metric, model, run, stores
+from gpu_quality.cli import check, convert, doctor, metric, model, run, search, stores
 from gpu_quality.cli.common import show_error
 from gpu_quality.errors import GpuQualityError, UsageError
 
@@ -42,6 +42,7 @@ _VERBS: tuple[Callable[..., None], ...] = (
     stores.repair,
     check.check,
     convert.convert,
+    search.search,
     doctor.doctor,
 )
 for verb in _VERBS:

@@ -1,12 +1,15 @@
 """The door to faiss: approximate search among very many vectors, and indexes kept on disk, read only when they verify.
 
-A saved index is a folder: ``index.faiss``, ``ids.npy`` (row of every stored vector) and ``meta.json`` (kind, sizes, what it was
-built from, SHA-256 of both files and of itself). It is a cache: whatever does not fit in every point is built anew.
+A kept index is a folder: ``index.faiss``, ``ids.npy`` (row of every stored vector) and ``meta.json`` (kind, sizes, what it was
+built from, answers to a few fixed queries, SHA-256 of both files and of itself). It is a cache: whatever does not fit in every
+point is built anew. Nothing is written here: an index is handed out as the bytes of its files.
 """
 
 import hashlib
 import io
 import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,16 +19,22 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from gpu_quality.errors import ConfigError, ResourceError, UsageError
+from gpu_quality.errors import ConfigError, UsageError
 from gpu_quality.index.searching import Neighbors
 from gpu_quality.index.vectors import checked, usable
 
 Kind = Literal["flat", "ivf", "hnsw", "pq"]
 KINDS: Final = ("flat", "ivf", "hnsw", "pq")
 INDEX, IDS, META = "index.faiss", "ids.npy", "meta.json"
-FORMAT: Final = 1
+FORMAT: Final = 2
 BLOCK: Final = 65536
 """Vectors added or asked at a time, so that half precision is widened in pieces."""
+PROBES: Final = 8
+"""Fixed queries whose answers are kept with an index and asked again when it is read."""
+LOOPS: Final = 1 << 24
+"""Most rounds of a loop that faiss may be told to run by a file: levels, cells and code books are far fewer."""
+Keep = Callable[[Path, Mapping[str, bytes | memoryview]], None]
+"""Writes a folder of files so that it appears whole or not at all."""
 
 
 @dataclass(frozen=True)
@@ -74,30 +83,23 @@ class Faiss:
             distance[part], row[part] = _without(torch.from_numpy(score), torch.from_numpy(found), own[part], k)
         return Neighbors(distance, row)
 
-    def save(self, folder: Path) -> None:
-        """Write the index into a folder that does not exist, marker last. Raises `ResourceError`."""
+    def files(self) -> dict[str, bytes | memoryview]:
+        """The files of a kept index by name, the one that vouches for the others last."""
         import faiss
 
-        data = faiss.serialize_index(self.index).tobytes()
-        buffer = io.BytesIO()
-        np.save(buffer, self.ids, allow_pickle=False)
-        files = {INDEX: data, IDS: buffer.getvalue()}
+        buffer, whole = io.BytesIO(), faiss.serialize_index(self.index)
+        np.lib.format.write_array(buffer, self.ids, allow_pickle=False)
+        files = {INDEX: memoryview(whole.data), IDS: buffer.getbuffer()}
         meta = {
             "format": FORMAT,
             "faiss": faiss.__version__,
             "setting": asdict(self.setting),
             "source": self.source,
-            "vectors": len(self.ids),
-            "components": int(self.index.d),
+            **_facts(self.index),
+            "probes": _probed(self.index),
             "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         }
-        try:
-            folder.mkdir(parents=True)
-            for name, content in {**files, META: _sealed(meta)}.items():
-                with (folder / name).open("xb") as stream:
-                    stream.write(content)
-        except OSError as error:
-            raise ResourceError(f"cannot write the index {folder}: {error.strerror}", hint="name a new folder") from error
+        return {**files, META: _sealed(meta)}
 
 
 def build(x: Float[Tensor, "n d"], setting: Setting, source: str = "") -> Faiss:
@@ -119,9 +121,10 @@ def build(x: Float[Tensor, "n d"], setting: Setting, source: str = "") -> Faiss:
 
 
 def load(folder: Path, setting: Setting, source: str) -> Faiss | None:
-    """A saved index if every byte is as written, by this version of faiss, with this setting, from this source; else None.
+    """A kept index if every byte is as written, by this version of faiss, with this setting, from this source; else None.
 
-    Nothing is given to faiss before its SHA-256 is right.
+    Nothing is given to faiss before its SHA-256 is right; then kind, sizes and ids are compared, and a few fixed queries must
+    be answered as they were when it was made.
     """
     import faiss
 
@@ -136,17 +139,57 @@ def load(folder: Path, setting: Setting, source: str) -> Faiss | None:
         if any(hashlib.sha256(content).hexdigest() != meta["sha256"][name] for name, content in files.items()):
             return None
         ids = np.load(io.BytesIO(files[IDS]), allow_pickle=False)
-        index = faiss.deserialize_index(np.frombuffer(files[INDEX], np.uint8))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
+        with _limits(len(files[INDEX])):
+            index = _tuned(faiss.deserialize_index(np.frombuffer(files[INDEX], np.uint8)), setting)
+        if {key: meta[key] for key in _facts(index)} != _facts(index) or not _rows(ids, index.ntotal):
+            return None
+        return Faiss(index, ids, setting, source) if _probed(index) == meta["probes"] else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, MemoryError):
         return None
-    if (index.ntotal, index.d, len(ids)) != (meta["vectors"], meta["components"], meta["vectors"]):
-        return None
-    return Faiss(_tuned(index, setting), ids, setting, source)
 
 
-def load_or_build(folder: Path, x: Float[Tensor, "n d"], setting: Setting, source: str) -> Faiss:
-    """The saved index where it verifies, else a new one (not saved). Raises as `build`."""
-    return load(folder, setting, source) or build(x, setting, source)
+def load_or_build(
+    folder: Path, vectors: Callable[[], Float[Tensor, "n d"]], setting: Setting, source: str, keep: Keep | None = None
+) -> Faiss:
+    """The kept index where it verifies, else a new one of what `vectors` returns; `keep` gets its files. Raises as `build`."""
+    if (kept := load(folder, setting, source)) is not None:
+        return kept
+    found = build(vectors(), setting, source)
+    if keep is not None:
+        keep(folder, found.files())
+    return found
+
+
+@contextmanager
+def _limits(size: int) -> Iterator[None]:
+    """Let faiss believe no length in a file that the file itself could not hold."""
+    import faiss
+
+    loops, length = faiss.get_deserialization_loop_limit(), faiss.get_deserialization_vector_byte_limit()
+    faiss.set_deserialization_loop_limit(LOOPS)
+    faiss.set_deserialization_vector_byte_limit(2 * size + (1 << 20))
+    try:
+        yield
+    finally:
+        faiss.set_deserialization_loop_limit(loops)
+        faiss.set_deserialization_vector_byte_limit(length)
+
+
+def _facts(index: Any) -> dict[str, Any]:
+    """What must be the same when an index is read as when it was written."""
+    kind, metric = type(index).__name__, int(index.metric_type)
+    return {"type": kind, "metric": metric, "vectors": int(index.ntotal), "components": int(index.d)}
+
+
+def _rows(ids: np.ndarray, count: int) -> bool:
+    """Whether ids are rows of a matrix: whole numbers that rise from 0 or more, one for each vector."""
+    return ids.dtype == np.int64 and ids.shape == (count,) and bool((np.diff(ids, prepend=-1) > 0).all())
+
+
+def _probed(index: Any) -> list[int]:
+    """What an index finds nearest to a few directions that are always the same."""
+    queries = np.random.default_rng(0).standard_normal((PROBES, index.d), dtype=np.float32)
+    return [] if index.ntotal == 0 else [int(place) for place in index.search(queries, 1)[1][:, 0]]
 
 
 def _sealed(meta: dict[str, Any]) -> bytes:

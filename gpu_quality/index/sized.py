@@ -15,7 +15,7 @@ from gpu_quality.index.exact import Exact
 from gpu_quality.index.searching import Neighbors, checked_groups
 
 SPARE: Final = 32
-"""Neighbors asked for beyond k where some may have to be left out; a row with more of its own group finds fewer than k."""
+"""Neighbors asked for beyond k where some may have to be left out."""
 TOLD: Final = 20_000
 """Data sets from this size on are worth a sentence about how they are searched."""
 
@@ -44,7 +44,15 @@ class Sized(Exact):
         ids = checked_groups(groups, x)
         index = faiss.build(x, faiss.Setting(choice.name))
         found = index.search(x, k + (SPARE if len(ids) else 0), same=torch.arange(len(x)))
-        return _without_group(found, ids.cpu(), k) if len(ids) else found
+        if not len(ids):
+            return found
+        full = (found.row >= 0).all(1)
+        found = _without_group(found, ids.cpu(), k)
+        short = (full & (found.row < 0).any(1)).nonzero().flatten()
+        if len(short):  # more of their own group were near than could be spared: those are searched exactly
+            exact = super().search(x[short], x, k, same=short, groups=(ids[:, short], ids))
+            found.distance[short], found.row[short] = exact.distance, exact.row
+        return found
 
     def _choice(self, x: Tensor) -> Choice:
         wanted = None if self.kind == "auto" else self.kind

@@ -27,6 +27,11 @@ TOPICS: Final = {
     "objects": "Objects",
     "shapes": "Shapes",
     "tracks": "Tracks",
+    "similarity": "Frames among frames",
+    "agreement": "Labels and what looks like them",
+    "appearance": "Objects among objects",
+    "words": "Labels and words",
+    "maps": "Map",
 }
 """Module of a built-in metric → heading, in the order of headings; other modules get a heading of their own behind these."""
 OWN: Final = "Your own metrics"

@@ -14,6 +14,7 @@ from gpu_quality.reports.charts import BINS
 from gpu_quality.reports.columns import OWN, Column, Sheet, name_of
 from gpu_quality.reports.figures import Distribution, End, Groups, Issue, distributions, extremes, groups, issues
 from gpu_quality.reports.findings import Labels, label_findings
+from gpu_quality.reports.meaning import Meaning, meaning_of
 from gpu_quality.reports.shots import Shot, box_mark
 from gpu_quality.store.store import Store
 from gpu_quality.text import clean
@@ -21,11 +22,11 @@ from gpu_quality.text import clean
 MAIN: Final = {
     "frame": (
         "brightness", "contrast", "sharpness", "noise", "blockiness", "saturation", "colorfulness", "entropy",
-        "uneven_illumination", "aspect_ratio", "area", "object_count",
+        "uneven_illumination", "aspect_ratio", "area", "object_count", "singularity", "uniqueness",
     ),
     "object": (
         "object_sharpness", "object_brightness", "object_contrast", "object_area_relative", "object_aspect_ratio",
-        "border_closeness", "annotation_duplicate",
+        "border_closeness", "annotation_duplicate", "object_singularity",
     ),
 }  # fmt: skip
 """Metrics whose extremes are shown as pictures; a person's own metrics always are."""
@@ -76,6 +77,7 @@ class Content:
     strips: Sequence[Strip]
     origins: Sequence[Origin]
     labels: Labels | None
+    meaning: Meaning | None
 
     @cached_property
     def ids(self) -> list[str]:
@@ -115,6 +117,8 @@ class Content:
                 yield from (Shot(row) for row in members[:PER_GROUP])
         if self.labels is not None:
             yield from self.labels.shots()
+        if self.meaning is not None:
+            yield from self.meaning.shots()
         for strip in self.strips:
             yield from (Shot(row) for row in strip.rows)
         for origin in self.origins:
@@ -138,6 +142,7 @@ def gather(store: Store) -> Content:
         strips=_strips(frames),
         origins=_origins(store, objects),
         labels=label_findings(store, frames, objects),
+        meaning=meaning_of(store, frames, objects),
     )
 
 

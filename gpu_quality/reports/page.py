@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from gpu_quality.errors import UsageError
-from gpu_quality.reports import labels, measures, sections
+from gpu_quality.reports import labels, look_alikes, measures, sections
 from gpu_quality.reports.content import Content, gather
 from gpu_quality.reports.html import Markup, document, joined, tag
 from gpu_quality.reports.pictures import Album, decode_settings, image_root
@@ -18,6 +18,7 @@ _TITLES: Final = {
     "issues": "Issues",
     "copies": "Copies",
     "labels": "Labels",
+    "meaning": "Look-alikes",
     "extremes": "Extremes",
     "distributions": "Distributions",
     "objects": "Objects",
@@ -56,6 +57,7 @@ def _render(content: Content, album: Album, written: dt.datetime) -> str:
         "issues": sections.issues_section(content, album),
         "copies": sections.groups_section(content, album),
         "labels": labels.labels_section(content, album),
+        "meaning": look_alikes.meaning_section(content.meaning, content.ids, album),
         "extremes": measures.extremes_section(content, album),
         "distributions": measures.distributions_section(content),
         "objects": measures.objects_section(content, album),

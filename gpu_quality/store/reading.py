@@ -54,7 +54,7 @@ class Blocks:
         if any(rows.start != before.stop for (before, _), (rows, _) in pairwise(pieces)):
             raise CorruptError("the array has gaps: shards are not committed", hint="finish the run, or iterate over blocks")
         if not pieces:
-            return np.empty((0,))
+            return np.empty((0, 0), np.float16)
         length = max(array.shape[1:] for _, array in pieces)
         known = [a if a.shape[1:] == length else np.full((len(a), *length), np.nan, a.dtype) for _, a in pieces]
         return known[0] if len(known) == 1 else np.concatenate(known)

@@ -1,15 +1,19 @@
 """Indexes of faiss: what they find beside the exact one, how they are kept, and which one is chosen."""
 
+import hashlib
+import io
 import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from gpu_quality.errors import ConfigError, ResourceError, UsageError
 from gpu_quality.index import choice
 from gpu_quality.index.exact import Exact
+from gpu_quality.store.commit import commit_folder
 
 faiss = pytest.importorskip("faiss")
 from gpu_quality.index import faiss as door  # noqa: E402
@@ -47,7 +51,7 @@ def test_finds_what_the_exact_index_finds(setting, least, tmp_path):
     assert (found.row[[3, 5]] == -1).all()
     assert not {3, 5} & set(found.row.flatten().tolist())
     assert not (found.row == same[:, None]).any()
-    index.save(tmp_path / "index")
+    commit_folder(tmp_path / "index", index.files())
     again = door.load(tmp_path / "index", setting, "x")
     assert again is not None
     assert torch.equal(again.search(queries, 10, same=same).row, found.row)
@@ -64,7 +68,7 @@ def test_few_vectors(kind, n):
 
 def saved(folder):
     x = vectors_of(200)
-    door.build(x, door.Setting("flat"), "x").save(folder)
+    commit_folder(folder, door.build(x, door.Setting("flat"), "x").files())
     return x
 
 
@@ -79,6 +83,23 @@ def forge(path):
     meta = json.loads((path / door.META).read_text())
     meta["sha256"][door.INDEX] = "0" * 64
     (path / door.META).write_text(json.dumps(meta, sort_keys=True, indent=1))
+
+
+def reseal(path, index=None, ids=None, **changed):
+    """Files exchanged by somebody who knows how they are sealed."""
+    meta = json.loads((path / door.META).read_text())
+    for name, data in ((door.INDEX, index), (door.IDS, ids)):
+        if data is not None:
+            (path / name).write_bytes(data)
+            meta["sha256"][name] = hashlib.sha256(data).hexdigest()
+    body = {key: value for key, value in {**meta, **changed}.items() if key != "seal"}
+    (path / door.META).write_bytes(door._sealed(body))
+
+
+def array_bytes(array) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=array.dtype == object)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -101,8 +122,56 @@ def test_any_doubt_means_a_new_index(harm, tmp_path, monkeypatch):
     with monkeypatch.context() as guard:
         guard.setattr(faiss, "deserialize_index", lambda _: pytest.fail("faiss read what did not verify"))
         assert door.load(tmp_path / "index", door.Setting("flat"), "x") is None
-    rebuilt = door.load_or_build(tmp_path / "index", x, door.Setting("flat"), "x")
+    rebuilt = door.load_or_build(tmp_path / "index", lambda: x, door.Setting("flat"), "x")
     assert len(rebuilt.ids) == 198
+
+
+def other_index(n=200, d=32, kind="flat", seed=1) -> bytes:
+    x = torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+    return bytes(door.build(x, door.Setting(kind)).files()[door.INDEX])
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda f: reseal(f, index=other_index(198)),
+        lambda f: reseal(f, index=other_index(150)),
+        lambda f: reseal(f, index=other_index(198, d=16)),
+        lambda f: reseal(f, index=other_index(198, kind="hnsw")),
+        lambda f: reseal(f, index=b"IxFI" + bytes(range(256))),
+        lambda f: reseal(f, index=b""),
+        lambda f: reseal(f, ids=array_bytes(np.arange(197))),
+        lambda f: reseal(f, ids=array_bytes(np.arange(198)[::-1].copy())),
+        lambda f: reseal(f, ids=array_bytes(np.arange(198) - 1)),
+        lambda f: reseal(f, ids=array_bytes(np.arange(198.0))),
+        lambda f: reseal(f, ids=array_bytes(np.array([None] * 198))),
+        lambda f: reseal(f, probes=[0]),
+        lambda f: reseal(f, vectors=10**9),
+        lambda f: reseal(f, sha256={}),
+    ],
+)
+def test_an_index_that_is_sealed_well_but_does_not_fit_is_not_used(harm, tmp_path):
+    saved(tmp_path / "index")
+    before = faiss.get_deserialization_loop_limit(), faiss.get_deserialization_vector_byte_limit()
+    reseal(tmp_path / "index")
+    assert door.load(tmp_path / "index", door.Setting("flat"), "x") is not None
+    harm(tmp_path / "index")
+    assert door.load(tmp_path / "index", door.Setting("flat"), "x") is None
+    assert (faiss.get_deserialization_loop_limit(), faiss.get_deserialization_vector_byte_limit()) == before
+
+
+def test_an_index_is_built_once_and_handed_over_whole(tmp_path):
+    x, setting, kept = vectors_of(200), door.Setting("hnsw"), []
+
+    def keep(folder, files):
+        kept.append(list(files))
+        commit_folder(folder, files)
+
+    first = door.load_or_build(tmp_path / "a" / "index", lambda: x, setting, "x", keep)
+    again = door.load_or_build(tmp_path / "a" / "index", lambda: pytest.fail("built again"), setting, "x", keep)
+    assert kept == [[door.INDEX, door.IDS, door.META]]
+    assert torch.equal(first.search(x[:9], 4).row, again.search(x[:9], 4).row)
+    assert list((tmp_path / "a").iterdir()) == [tmp_path / "a" / "index"]
 
 
 def test_an_index_of_something_else_is_not_used(tmp_path):
@@ -110,7 +179,7 @@ def test_an_index_of_something_else_is_not_used(tmp_path):
     assert door.load(tmp_path / "index", door.Setting("flat"), "y") is None
     assert door.load(tmp_path / "index", door.Setting("hnsw"), "x") is None
     assert door.load(tmp_path / "nothing", door.Setting("flat"), "x") is None
-    with pytest.raises(ResourceError, match="cannot write the index"):
+    with pytest.raises(ResourceError, match="cannot write"):
         saved(tmp_path / "index")
 
 

@@ -37,6 +37,13 @@ def test_an_index_of_faiss_finds_the_same_and_says_so(kind: str) -> None:
     assert not (groups[found.row[found.row >= 0]] == groups[:, None].expand(-1, 4)[found.row >= 0]).any()
 
 
+def test_rows_with_a_large_group_around_them_are_searched_exactly() -> None:
+    x = vectors(400)
+    groups = (torch.arange(400) < 200).long()
+    found = Sized(kind="flat").nearest(x, 4, groups=groups)
+    assert torch.equal(found.row, Exact().nearest(x, 4, groups=groups).row)
+
+
 def test_a_row_whose_neighbors_all_share_its_group_finds_fewer() -> None:
     x = torch.nn.functional.normalize(torch.randn(12, 4), dim=1)
     found = Sized(kind="flat").nearest(x, 3, groups=torch.zeros(12, dtype=torch.int64))

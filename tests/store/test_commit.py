@@ -150,7 +150,7 @@ def test_nothing_else_in_the_package_writes_files():
         for path in package.rglob("*.py")
         if WRITING.search(path.read_text(encoding="utf-8")) and not path.match("data/formats/*.py")
     }
-    assert writers == {"store/commit.py", "store/lock.py", "cards.py", "index/faiss.py"}
+    assert writers == {"store/commit.py", "store/lock.py", "cards.py"}
 
 
 def test_the_search_for_writers_can_fail():
