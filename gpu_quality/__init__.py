@@ -16,6 +16,7 @@ _HOMES = {
     "Store": "store.store",
     "check": "api.check",
     "convert": "api.convert",
+    "duplicates": "api.duplicates",
     "explain": "api",
     "feature": "registry",
     "metric": "registry",
@@ -37,6 +38,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "__version__",
     "check",
     "convert",
+    "duplicates",
     "explain",
     "feature",
     "metric",
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from gpu_quality.api import explain, open_dataset, open_store, run, score
     from gpu_quality.api.check import check
     from gpu_quality.api.convert import convert
+    from gpu_quality.api.duplicates import duplicates
     from gpu_quality.api.search import search
     from gpu_quality.config import RunConfig
     from gpu_quality.errors import GpuQualityError

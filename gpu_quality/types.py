@@ -5,7 +5,7 @@ Axes: ``b`` frames of a batch, ``o`` objects, ``r`` regions (the frames of the b
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int8, Int32, Int64, UInt8
@@ -241,6 +241,7 @@ class Crops(NamedTuple):
     """0 = labels, i = the i-th prediction set."""
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """Pictures in, unit vectors out; a vector does not depend on what else is in its batch."""
 
@@ -257,6 +258,7 @@ class Encoder(Protocol):
         """A unit vector per picture, on the CPU; NaN throughout where there is no direction."""
 
 
+@runtime_checkable
 class Words(Protocol):
     """The text tower of a model that has one."""
 
@@ -268,6 +270,7 @@ class Words(Protocol):
         """A unit vector per text, comparable with those of pictures."""
 
 
+@runtime_checkable
 class Index(Protocol):
     """Neighbors by cosine; vectors that are zero or not finite are never found and find nothing."""
 

@@ -3,7 +3,7 @@
 import gpu_quality as gq
 
 NAMES = {
-    "Dataset", "GpuQualityError", "RunConfig", "Store", "__version__", "check", "convert", "explain", "feature", "metric",
+    "Dataset", "GpuQualityError", "RunConfig", "Store", "__version__", "check", "convert", "duplicates", "explain", "feature", "metric",
     "open_dataset", "open_store", "reader", "report", "run", "score", "search", "writer",
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gpu_quality import __version__
-from gpu_quality.cli import check, convert, doctor, metric, model, run, search, stores
+from gpu_quality.cli import check, convert, doctor, duplicates, metric, model, run, search, stores
 from gpu_quality.cli.common import show_error
 from gpu_quality.errors import GpuQualityError, UsageError
 
@@ -43,6 +43,7 @@ _VERBS: tuple[Callable[..., None], ...] = (
     check.check,
     convert.convert,
     search.search,
+    duplicates.duplicates,
     doctor.doctor,
 )
 for verb in _VERBS:
