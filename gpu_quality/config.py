@@ -83,7 +83,7 @@ class Encoder(_Model):
     batch: Literal["auto"] | PositiveInt = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     objects: tuple[Literal["labels", "predictions"], ...] = ("labels",)
-    """Whose objects are embedded."""
+    """Whose objects are embedded. Columns that need vectors stay empty for the others, without a reason: nobody asked."""
     context: float = Field(0, ge=0, le=10)
     mask: bool = False
 

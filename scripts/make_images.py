@@ -97,6 +97,8 @@ def planted(views: dict[str, Image.Image]) -> dict[str, bytes]:
     gray = coffee.convert("L").convert("RGB")
     strip = views["motorcycle_left_0"].crop((0, 200, 640, 280))
     flat = Image.new("RGB", (640, 480), (118, 121, 117))
+    small, turned = views["coffee_1"], views["astronaut_1"]
+    x, y = (round(side * 0.05) for side in VGA)
     return {
         "defect_dark.jpg": jpeg(astronaut.point(lambda v: v * 0.12)),
         "defect_bright.jpg": jpeg(cat.point(lambda v: 246 + v * 0.035)),
@@ -107,6 +109,9 @@ def planted(views: dict[str, Image.Image]) -> dict[str, bytes]:
         "defect_strip.jpg": jpeg(strip),
         "defect_copy_of_chelsea_0.jpg": jpeg(cat),
         "defect_resaved_rocket_0.jpg": jpeg(rocket, quality=30),
+        "defect_half_of_coffee_1.jpg": jpeg(small.resize((320, 240), Image.Resampling.LANCZOS)),
+        "defect_mirror_of_astronaut_1.jpg": jpeg(turned.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
+        "defect_crop_of_retina_1.jpg": jpeg(views["retina_1"].crop((x, y, VGA[0] - x, VGA[1] - y)).resize(VGA)),
         "defect_truncated.jpg": jpeg(astronaut)[:9000],
     }
 

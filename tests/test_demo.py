@@ -9,6 +9,7 @@ import pytest
 
 import gpu_quality as gq
 from gpu_quality.api.check import check
+from gpu_quality.reports.copies import GROUPS_SHOWN
 from gpu_quality.store.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +24,17 @@ PLANTED = {
     "defect_copy_of_chelsea_0.jpg": "exact_duplicates",
     "defect_resaved_rocket_0.jpg": "near_duplicates",
 }
+EDITS = {
+    "defect_copy_of_chelsea_0.jpg": "chelsea_0.jpg",
+    "defect_resaved_rocket_0.jpg": "rocket_0.jpg",
+    "defect_half_of_coffee_1.jpg": "coffee_1.jpg",
+    "defect_mirror_of_astronaut_1.jpg": "astronaut_1.jpg",
+    "defect_crop_of_retina_1.jpg": "retina_1.jpg",
+    "defect_dark.jpg": "astronaut_0.jpg",
+    "defect_gray.jpg": "coffee_0.jpg",
+    "defect_tiny.jpg": "rocket_0.jpg",
+}
+"""Copies and edits → the photo whose group they must be in."""
 MISTAKES = {
     "near_duplicate": ["astronaut_2.jpg"],
     "conflicting_classes": ["coffee_2.jpg"],
@@ -69,6 +81,26 @@ def test_every_planted_defect_is_found(store: Store) -> None:
     assert not sound[flags].astype(bool).any(axis=None)
     moving = table[table.index.str.startswith("pan/")]
     assert not moving["is_near_duplicates_issue"].astype(bool).any(), "the camera moves on far enough"
+
+
+def test_every_copy_and_edit_ends_with_its_photo_and_no_group_mixes_photos(store: Store, demo: Path) -> None:
+    found = gq.duplicates(store)
+    homes = {member["frame"]: place for place, group in enumerate(found.groups) for member in group["members"]}
+    for edit, photo in EDITS.items():
+        assert homes[edit] == homes[photo], edit
+    for group in found.groups:
+        sources = {EDITS.get(member["frame"], member["frame"]).split("_")[0] for member in group["members"]}
+        assert len({source.split("/")[0] for source in sources}) == 1, sources
+    assert found.notes == ()
+    text = gq.report(store, demo / "copies.html").read_text()
+    part = text.split('<section id="duplicates"', 1)[1].split("</section>", 1)[0]
+    assert 'alt="keep: ' in part
+    assert all(f'alt="{name}"' in part or f'alt="keep: {name}"' in part for name in EDITS if homes[name] < GROUPS_SHOWN)
+
+
+def test_a_search_finds_the_other_views_of_a_photo_first(store: Store) -> None:
+    first = gq.search(store, frame="coffee_0.jpg", count=4)["frame"].tolist()
+    assert {"coffee_1.jpg", "coffee_2.jpg", "defect_gray.jpg", "defect_half_of_coffee_1.jpg"} == set(first)
 
 
 def test_every_mistake_in_the_labels_is_found_where_it_is_and_nowhere_else(store: Store) -> None:

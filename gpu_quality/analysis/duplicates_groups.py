@@ -79,14 +79,20 @@ def _joined(links: Links, leads: Bool[Tensor, " n"]) -> Int64[Tensor, " n"]:
     return leader
 
 
+AS_SHARP: Final = 0.9
+"""Share of the best sharpness from which on a frame counts as equally sharp."""
+
+
 def kept(group: Int64[Tensor, " n"], of: Qualities) -> tuple[Int64[Tensor, " g"], list[str]]:
     """The frame to keep of every group, in order of groups, and why.
 
-    Most pixels, then sharpest, then largest file, then first. `group` is the number of every frame's group 0.. or -1.
+    Most pixels, then sharpest (a tenth less is as sharp: coding noise alone makes that), then largest file, then first. `group`
+    is the number of every frame's group 0.. or -1.
     """
     rows = (group >= 0).nonzero().flatten()
-    pixels = (of.width * of.height)[rows]
-    tests = [values.nan_to_num(-1.0) for values in (pixels, of.sharpness[rows], of.file_size[rows])]
+    pixels = (of.width * of.height)[rows].nan_to_num(-1.0)
+    sharpness = _leveled(of.sharpness[rows].nan_to_num(-1.0), pixels, group[rows])
+    tests = [pixels, sharpness, of.file_size[rows].nan_to_num(-1.0)]
     order = torch.from_numpy(np.lexsort([rows.numpy(), *(-t.numpy() for t in reversed(tests)), group[rows].numpy()]))
     ordered = group[rows][order]
     first = torch.ones_like(ordered, dtype=torch.bool)
@@ -96,6 +102,21 @@ def kept(group: Int64[Tensor, " n"], of: Qualities) -> tuple[Int64[Tensor, " g"]
     for best, second in zip(order[place].tolist(), order[place + 1].tolist(), strict=True):
         why.append(_why([(float(t[best]), float(t[second])) for t in tests], of, int(rows[best])))
     return rows[order[place]], why
+
+
+def _leveled(
+    sharpness: Float64[Tensor, " r"], pixels: Float64[Tensor, " r"], group: Int64[Tensor, " r"]
+) -> Float64[Tensor, " r"]:
+    """Sharpness with all that are nearly the sharpest of the largest frames of their group made equal to it."""
+    groups = int(group.max()) + 1 if len(group) else 0
+
+    def largest(values: Float64[Tensor, " r"]) -> Float64[Tensor, " r"]:
+        best = values.new_full((groups,), -torch.inf).scatter_reduce(0, group, values, "amax")
+        return best[group]
+
+    whole = pixels == largest(pixels)
+    best = largest(torch.where(whole, sharpness, -torch.inf))
+    return torch.where(whole & (sharpness >= AS_SHARP * best), best, sharpness)
 
 
 def _why(values: list[tuple[float, float]], of: Qualities, row: int) -> str:

@@ -1,10 +1,8 @@
 """The verb `duplicates`: frames that show the same, in one run or across two, and which to keep."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,50 +13,11 @@ from gpu_quality.analysis.duplicates import KINDS, Found, Kind, find
 from gpu_quality.analysis.duplicates_groups import LINKAGE
 from gpu_quality.analysis.duplicates_links import Rules
 from gpu_quality.api.duplicates_input import Input, read
-from gpu_quality.errors import LockedError, ResourceError, UsageError
+from gpu_quality.api.duplicates_result import AGAINST, OWN, Duplicates, made_from, save
+from gpu_quality.errors import UsageError
 from gpu_quality.index.exact import Exact
-from gpu_quality.store import layer
-from gpu_quality.store.lock import writer_lock
 from gpu_quality.store.store import Store
 from gpu_quality.text import close
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-_MEMBERS: Final = ("group", "frame", "run", "split", "kind", "similarity", "hash", "embedding", "keep", "leader", "reason")
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicates:
-    """Groups of frames that show the same, the largest first, and duplicates across splits or runs."""
-
-    groups: list[dict[str, Any]]
-    """Per group: `members` (frame, run, split, kind, similarity, hash, embedding), `keep`, `reason`, `leader`, `drifts`,
-    `pairs_below` (pairs of members that meet no threshold), `least_hash`, `least_embedding`."""
-    leaks: dict[str, Any]
-    """`between` ("splits", "runs" or None), `counts` per pair of places, and `pairs`."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """`kinds`, `thresholds`, `linkage`, `counts`, `compared`, `left_out`, `missing`, `against`."""
-    notes: tuple[str, ...] = ()
-    """Sentences about what could not be compared."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything as one object that JSON can hold."""
-        return {"groups": self.groups, "leaks": self.leaks, **self.facts, "notes": list(self.notes)}
-
-    def table(self) -> "pd.DataFrame":
-        """One row per member, group after group, the frame to keep first; `group` counts from 1."""
-        import pandas as pd
-
-        rows = []
-        for number, group in enumerate(self.groups, 1):
-            for member in group["members"]:
-                is_kept, leads = ((member["frame"], member["run"]) == (group[k], group[f"{k}_run"]) for k in ("keep", "leader"))
-                more = {"group": number, "keep": is_kept, "leader": leads, "reason": group["reason"] if is_kept else None}
-                rows.append({**member, **more})
-        table = pd.DataFrame(rows, columns=list(_MEMBERS))
-        types = {"group": "int64", "similarity": "float64", "hash": "float64", "embedding": "float64", "keep": "bool"}
-        return table.astype({**types, "leader": "bool"})
 
 
 def duplicates(
@@ -86,8 +45,9 @@ def duplicates(
     if not found.complete:
         notes.append("there are so many pairs that frames were compared with leading frames only; a higher --at-least helps")
     groups = _groups(given, found)
-    answer = Duplicates(groups, _leaks(given, found, rules), _facts(given, found, rules, groups), tuple(notes))
-    return _kept(stores[0], answer, "duplicates" if against is None else "duplicates_against")
+    facts = {**_facts(given, found, rules, groups), "made_from": made_from(stores[0])}
+    answer = Duplicates(groups, _leaks(given, found, rules), facts, tuple(notes))
+    return save(stores[0], answer, OWN if against is None else AGAINST)
 
 
 def _kinds(kind: str | None, at_least: float | None) -> tuple[Kind, ...]:
@@ -212,19 +172,3 @@ def _facts(given: Input, found: Found, rules: Rules, groups: list[dict[str, Any]
         "missing": dict(given.missing),
         "against": given.runs[1] if given.runs else None,
     }
-
-
-def _kept(store: Store, answer: Duplicates, name: str) -> Duplicates:
-    """Write the answer beside the layers, unless somebody else is writing there or nobody may."""
-    table = answer.table()
-    data = {
-        f"{name}.parquet": layer.table_bytes({key: table[key] for key in table}),
-        f"{name}.json": json.dumps(answer.to_dict(), indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"),
-    }
-    try:
-        with writer_lock(store.path):
-            for file, part in data.items():
-                store.save_result(file, part)
-    except (LockedError, ResourceError) as error:
-        return replace(answer, notes=(*answer.notes, f"the groups are not kept in the store: {error}"))
-    return answer

@@ -25,7 +25,7 @@ _FACTS: Final = (("width", "width"), ("height", "height"), ("file_size", "size_b
 """What a run measured, and what the listing of the input said before."""
 _ADD: Final[dict[Kind, str]] = {
     "exact": "--metrics content_hash",
-    "hash": f"--metrics {','.join((*_FLIPS, *_TURNS))}",
+    "hash": f"--metrics {','.join((*_FLIPS, *_TURNS))},near_duplicate_group",
     "embedding": "--metrics singularity --encoder default",
 }
 """What to add to the run command for each kind."""
@@ -85,7 +85,13 @@ def read(stores: Sequence[Store], wanted: Sequence[Kind]) -> Input:
 
 
 def _nothing(stores: Sequence[Store], missing: dict[Kind, str], notes: Sequence[str]) -> UsageError:
+    """What to say where nothing can be compared."""
     where = " and ".join(str(store.path) for store in stores)
+    if not all(store.identity.get("pixels", True) for store in stores):
+        return UsageError(
+            f"{where}: there are no pictures to compare, only labels",
+            hint="gpu-quality run IMAGES --labels …, into another --out",
+        )
     why = f" ({'; '.join(notes)})" if notes else ""
     return UsageError(
         f"{where}: nothing to compare by {', '.join(missing)} is stored{why}",

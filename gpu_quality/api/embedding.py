@@ -53,12 +53,10 @@ def semantics(config: RunConfig, device: str, store: Store | None = None, origin
     embedding = Embedding(card, precision, batch, crops, kind)
     meaning = card.meaning()
     runs = {"precision": precision, "batch": batch, "device": kind}
+    cuts = {"context": crops.context, "mask": crops.mask, "origins": sorted(config.encoder.objects)}
     facts = {"card": card.name, "dim": card.dim, "sha256": card.expected(), "text": card.text, "meaning": meaning, **runs}
-    given |= {
-        "encoder": {**meaning, **runs},
-        "crops": {"context": crops.context, "mask": crops.mask, "origins": sorted(config.encoder.objects)},
-        "words": meaning,
-    }
+    facts["crops"] = cuts
+    given |= {"encoder": {**meaning, **runs}, "crops": cuts, "words": meaning}
     absent = optional if card.text else optional | {"words"}
     if config.reference is None:
         absent |= {"reference"}

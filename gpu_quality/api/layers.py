@@ -1,5 +1,7 @@
 """Which columns a store already has, which layer holds them, and which have to be computed."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -40,16 +42,16 @@ def pending_layers(
         for per, stored in _stored(plan, name, origins):
             _check_free(store, per, stored, column.metric)
         if name in held and held[name]["fingerprint"] != column.fingerprint:
-            if not replace:
-                raise _other_meaning(name, held[name], column.options, store)
-            spoiled.add(str(held[name]["layer"]))
+            spoiled.add(name)
+    if spoiled and not replace:
+        raise _other_meaning(spoiled, held, plan, store, encoder)
     foreign = _foreign(plan, store)
     if foreign and not replace:
         raise IncompatibleError(
             f"{store.path} has unfinished columns that this run does not ask for: {', '.join(foreign[:5])}",
             hint="run the earlier command again to finish them, or start over with --replace",
         )
-    _retire(store, spoiled | {str(held[name]["layer"]) for name in foreign}, plan, say)
+    _retire(store, {str(held[name]["layer"]) for name in (*spoiled, *foreign)}, plan, say)
     held = _held(store)
     missing = [name for name in plan.columns if name not in held]
     for table in (False, True):
@@ -107,14 +109,32 @@ def _held(store: Store) -> dict[str, dict[str, Any]]:
     return {name: {**facts, "layer": layer.name} for layer in store.layers() for name, facts in layer.meta["wanted"].items()}
 
 
-def _other_meaning(name: str, held: Mapping[str, Any], options: Mapping[str, object], store: Store) -> IncompatibleError:
-    old = dict(held["options"])
-    keys = sorted(key for key in {*old, *options} if old.get(key) != options.get(key))
-    what = ", ".join(f"{key}: {old.get(key)!r} there, {options.get(key)!r} asked" for key in keys)
+def _other_meaning(
+    names: Set[str], held: Mapping[str, Any], plan: Plan, store: Store, encoder: Mapping[str, Any]
+) -> IncompatibleError:
+    """What a store holds otherwise than it is asked for; of vectors what embeds them, not what was computed from them."""
+    known = store.columns()
+    vectors = sorted(name for name in names if known.get(name, {}).get("vector"))
+    name = (vectors or sorted(names))[0]
+    old, new = dict(held[name]["options"]), dict(plan.columns[name].options)
+    hint = "give it another name with `as:`, write to another --out, or retire the old layer with --replace"
+    if vectors:
+        old |= _embeds(known[name].get("encoder", {}))
+        new |= _embeds(encoder)
+        hint = "ask for the encoder it has, write to another --out, or retire the old vectors with --replace"
+    keys = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+    what = ", ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} asked" for key in keys)
     return IncompatibleError(
         f"{store.path} holds {name!r} with another meaning ({what or 'another version, or other settings behind it'})",
-        hint="give it another name with `as:`, write to another --out, or retire the old layer with --replace",
+        hint=hint,
     )
+
+
+def _embeds(encoder: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a vector, in words of the configuration; of a card also what it says beside its weights."""
+    facts = {key: encoder.get(key) for key in ("precision", "batch", "device")} | dict(encoder.get("crops", {}))
+    meaning = json.dumps(encoder.get("meaning"), sort_keys=True).encode()
+    return facts | {"card": f"{encoder.get('card')}@{hashlib.sha256(meaning).hexdigest()[:8]}"}
 
 
 def _meta(plan: Plan, names: Sequence[str], origins: tuple[str, ...], store: Store, *, table: bool) -> dict[str, Any]:

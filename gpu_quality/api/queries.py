@@ -30,6 +30,7 @@ Kind = Literal["text", "image", "frame", "object"]
 KINDS: Final[tuple[Kind, ...]] = ("text", "image", "frame", "object")
 LONGEST: Final = 2000
 """Characters of a text; models look at about 77 words."""
+PREDICTIONS: Final = "predictions are embedded where the configuration says encoder: {objects: [labels, predictions]}"
 _USUAL: Final = "clip-vit-b32-openai"
 _COMPARED: Final = 20_000
 """Ids among which similar spellings are looked for; comparing a million takes half a minute."""
@@ -117,7 +118,10 @@ def _why(store: Store, kind: str, name: str) -> str:
             return f"{row['reason']}, {clean(row['detail'])}"
     for reason in undefined[(undefined[kind] == name) & (undefined["metric"] == NAMES[kind])]["reason"]:
         return str(reason)
-    return "it was not embedded" if kind == "object" else "its shard is not finished, or the encoder gave it no direction"
+    several = len(store.identity.get("origins") or ()) > 1
+    if kind == "frame":
+        return "its shard is not finished, or the encoder gave it no direction"
+    return f"it was not embedded; {PREDICTIONS}" if several else "it was not embedded"
 
 
 def _pixels(store: Store, image: object, told: str) -> NDArray[np.uint8]:
@@ -153,16 +157,16 @@ def _same_card(store: Store, vectors: Vectors, card: str | None) -> ModelCard:
             f"{store.path} was embedded with the card {clean(made['card'])}, which is not known here",
             hint="name its file with --encoder PATH.yaml",
         ) from None
+    if json.loads(json.dumps(found.meaning())) != made["meaning"]:
+        raise IncompatibleError(
+            f"{store.path} holds vectors of card {clean(made['card'])}; {clean(found.name)} is another model, or another input",
+            hint="use the card that made them, or embed again with --replace",
+        )
     now = found.expected() or found.verify().sha256
     if now != made["sha256"]:
         raise IncompatibleError(
             f"{store.path} holds vectors of card {made['card']}@{made['sha256'][:8]}…, here it is {found.name}@{now[:8]}…",
             hint="vectors of other weights cannot be compared; use the old weights, or embed again with --replace",
-        )
-    if json.loads(json.dumps(found.meaning())) != made["meaning"]:
-        raise IncompatibleError(
-            f"{store.path} holds vectors of card {made['card']} as it was; the card now names another model or input",
-            hint="use the old card, or embed again with --replace",
         )
     return found
 

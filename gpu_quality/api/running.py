@@ -66,7 +66,9 @@ def run_config(
             for layer in (p for p in pending if not p.table):
                 _stream(config, store, wanted, layer, job, progress)
             for layer in (p for p in pending if p.table):
+                begun = time.perf_counter()
                 run_table_layer(store, wanted, layer, config, found, progress.say)
+                _log_table(store, layer, time.perf_counter() - begun)
                 _check_budget(config, store.input.count("frames"), 0, changes.failed_before(store, layer.name)[1], store)
                 store.finish(layer.name)
             if pending:
@@ -163,7 +165,7 @@ def _stream(config: RunConfig, store: Store, wanted: plan.Plan, layer: Pending, 
     progress.begin(listed, sum(len(shard.rows) for shard in shards if shard.name in done), "frames")
     try:
         for receipt in _engine(config, job, missing, progress, devices):
-            store.log(f"receipts-{layer.name}.jsonl", json.dumps(_logged(receipt)) + "\n")
+            _log_receipt(store, layer.name, receipt)
             for remark in receipt.remarks:
                 progress.say(remark)
             failed += receipt.errors
@@ -207,8 +209,8 @@ def _check_budget(config: RunConfig, listed: int, failed: int, cells: Mapping[st
             )
 
 
-def _logged(receipt: Receipt) -> dict[str, object]:
-    return {
+def _log_receipt(store: Store, name: str, receipt: Receipt) -> None:
+    line = {
         "shard": receipt.shard,
         "scored": receipt.scored,
         "errors": receipt.errors,
@@ -216,6 +218,13 @@ def _logged(receipt: Receipt) -> dict[str, object]:
         "host": platform.node(),
         "at": round(time.time(), 1),
     }
+    store.log(f"receipts-{name}.jsonl", json.dumps(line) + "\n")
+
+
+def _log_table(store: Store, layer: Pending, seconds: float) -> None:
+    """A table pass is one receipt: its seconds count beside those of the shards."""
+    frames = store.input.count("frames")
+    _log_receipt(store, f"table-{layer.name}", Receipt("all", frames, 0, seconds={"table": seconds, "total": seconds}))
 
 
 def load_plugins(plugins: Sequence[str | Path]) -> dict[str, str]:

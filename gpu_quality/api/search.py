@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gpu_quality.api import queries
-from gpu_quality.api.queries import KINDS, Query
+from gpu_quality.api.queries import KINDS, PREDICTIONS, Query
 from gpu_quality.api.vectors import Hits, Per, Vectors, vectors_of
 from gpu_quality.errors import UsageError
 from gpu_quality.index.choice import NAMES as INDEXES
@@ -40,6 +40,8 @@ class Found:
         less = self.listed - self.hits.known
         noun = self.among.removesuffix("s")
         missing = f"{less:,} of {counted(self.listed, noun)} have no vector and cannot be found"
+        if self.among == "objects" and len(self.store.identity.get("origins") or ()) > 1:
+            missing += f"; {PREDICTIONS}"
         return (*((missing,) if less else ()), *self.query.notes, *self.hits.notes)
 
 

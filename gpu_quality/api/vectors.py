@@ -29,6 +29,8 @@ Per = Literal["frame", "object"]
 _MADE: Final = {"card": str, "sha256": str, "meaning": dict, "precision": str, "batch": int, "device": str, "dim": int}
 """What a store tells about the encoder of its vectors."""
 NAMES: Final[Mapping[str, str]] = {"frame": "embedding", "object": "object_embedding"}
+_ADD: Final[Mapping[str, str]] = {"frame": "singularity", "object": "object_singularity"}
+"""A metric that cannot do without the vectors: a run embeds only what its metrics need."""
 ALONE: Final = 1700
 """A query alone costs as much per vector as so many in one search: 3.5 microseconds for 512 components on one core, in which
 the length of every vector is taken anew. Estimated times count it so."""
@@ -143,11 +145,16 @@ def vectors_of(store: Store, per: Per) -> Vectors:
     facts = store.columns().get(name)
     if per == "object" and not store.input.count("objects"):
         raise UsageError(f"{store.path} has no objects", hint="search among frames, or run with --labels")
+    if not store.identity.get("pixels", True):
+        raise UsageError(
+            f"{store.path} holds no vectors: it was made of labels without their images",
+            hint="gpu-quality run IMAGES --labels …, into another --out",
+        )
     if facts is None or not facts.get("encoder"):
         card = store.columns().get(NAMES["frame"], {}).get("encoder", {}).get("card", "default")
         raise UsageError(
             f"{store.path} holds no vectors of its {per}s",
-            hint=f"run again into the same store with --encoder {card}: vectors are added, the rest is kept as it is",
+            hint=f"run again into the same store with --metrics {_ADD[per]} --encoder {card}: what is stored is kept",
         )
     if any(not isinstance(facts["encoder"].get(key), kind) for key, kind in _MADE.items()):
         raise CorruptError(f"{store.path} does not tell what made its vectors", hint="embed again with --replace")

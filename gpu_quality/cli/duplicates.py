@@ -13,7 +13,7 @@ from gpu_quality.text import counted, number
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gpu_quality.api.duplicates import Duplicates
+    from gpu_quality.api.duplicates_result import Duplicates
 
 SHOWN: Final = 10
 """Groups that the terminal lists; a file takes all."""
@@ -95,21 +95,24 @@ def _show(found: "Duplicates", console: "Console", where: str) -> None:
         for name, right in (("group", True), ("similarity", True), ("kind", False), ("frame", False), ("remark", False)):
             table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=right)
         for place, group in enumerate(found.groups[:SHOWN], 1):
-            for cells in _rows(place, group):
+            for cells in _rows(place, group, found.facts["thresholds"]["embedding"] or 0.0):
                 table.add_row(*map(Text, cells))
         console.print(table)
         if counts["groups"] > SHOWN:
-            console.print(f"… and {counts['groups'] - SHOWN:,} groups more; --format csv --out FILE writes all", markup=False)
+            left = counted(counts["groups"] - SHOWN, "group")
+            console.print(f"… and {left} more; --format csv --out FILE writes all", markup=False)
     console.print(_sentence(found, where), markup=False)
     _show_leaks(found, console)
-    console.print(_how(found), markup=False, style="dim")
+    console.print(found.how(), markup=False, style="dim")
 
 
-def _rows(place: int, group: dict[str, Any]) -> list[list[str]]:
-    """Lines of one group: its frames, the one to keep first."""
+def _rows(place: int, group: dict[str, Any], alone: float) -> list[list[str]]:
+    """Lines of one group: its frames, the one to keep first; `alone` is from where on vectors need no hash beside them."""
     rows = []
     for first, member in zip([True, *[False] * NAMED], group["members"][:NAMED], strict=False):
-        remark = f"keep: {group['reason']}" if first else ""
+        weak = member["kind"] == "embedding" and member["similarity"] < alone and member["hash"] is not None
+        parts = [f"with hash {number(member['hash'])}"] if weak else []
+        remark = "; ".join([f"keep: {group['reason']}", *parts] if first else parts)
         run = f"{clean(member['run'], 30)}: " if member["run"] else ""
         head = f"{place}" if first else ""
         rows.append([head, number(member["similarity"]), member["kind"], run + clean(member["frame"], 80), remark])
@@ -122,7 +125,8 @@ def _rows(place: int, group: dict[str, Any]) -> list[list[str]]:
             for name, key in (("hash", "least_hash"), ("embedding", "least_embedding"))
             if group[key] is not None
         )
-        rows[-1][-1] = f"{counted(group['pairs_below'], 'pair')} below the thresholds; least {least}"
+        said = f"{counted(group['pairs_below'], 'pair')} below the thresholds; least {least}"
+        rows.append(["", "", "", "", said])
     return rows
 
 
@@ -134,7 +138,7 @@ def _sentence(found: "Duplicates", where: str) -> str:
     if not found.groups:
         return f"{place}: no duplicates among {frames}"
     return (
-        f"{place}: {counted(counts['groups'], 'group')} with {counted(counts['members'], 'frame')} of {frames}; "
+        f"{place}: {counted(counts['groups'], 'group')} with {counts['members']:,} of {frames}; "
         f"{counted(counts['surplus'], 'frame')} could go"
     )
 
@@ -152,19 +156,4 @@ def _show_leaks(found: "Duplicates", console: "Console") -> None:
         ]
         console.print(f"  {' = '.join(ends)} ({pair['kind']} {number(pair['similarity'])})", markup=False)
     if len(found.leaks["pairs"]) > NAMED:
-        console.print(f"  … and {len(found.leaks['pairs']) - NAMED:,} pairs more; --json lists all", markup=False)
-
-
-def _how(found: "Duplicates") -> str:
-    """What was compared, and how."""
-    limits, facts = found.facts["thresholds"], found.facts
-    names = {"exact": "equal pixels", "hash": "hashes under all flips and turns", "embedding": "vectors"}
-    parts = []
-    for kind in facts["kinds"]:
-        least = limits.get(kind)
-        left = facts["left_out"][kind]
-        rule = f" (>= {number(least)})" if least is not None else ""
-        parts.append(f"{names[kind]}{rule}{f', {left:,} without' if left else ''}")
-    both = " or ".join(f"vectors >= {number(t['embedding'])} with hashes >= {number(t['hash'])}" for t in limits["together"])
-    more = f"; or both together: {both}" if both else ""
-    return f"compared by {'; '.join(parts)}{more}. Groups: {facts['linkage']}."
+        console.print(f"  … and {counted(len(found.leaks['pairs']) - NAMED, 'pair')} more; --json lists all", markup=False)

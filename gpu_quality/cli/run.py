@@ -128,6 +128,7 @@ def explain(
     labels: Labels = None,
     predictions: Predictions = None,
     metrics: Metrics = None,
+    encoder: Annotated[str | None, typer.Option(help="Card that embeds frames and labels, as in run.")] = None,
     plugin: Plugins = None,
     json: JsonFlag = False,
 ) -> None:
@@ -142,6 +143,7 @@ def explain(
         labels=labels,
         predictions=parse_predictions(tuple(predictions)) if predictions else None,
         metrics=_names(metrics),
+        settings={} if encoder is None else {"encoder": {"card": encoder}},
         plugins=plugin or (),
     )
     if json:

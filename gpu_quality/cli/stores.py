@@ -201,13 +201,23 @@ def repair(out: Out, json: JsonFlag = False) -> None:
 
     store = api.open_store(out)
     with writer_lock(store.path):
-        dropped = store.repair()
+        verdict = store.verify()
+        left = store.repair(verdict)
+    dropped = [found for found in verdict.findings if found not in left]
     if json:
-        print_json({"dropped": [{"layer": f.layer, "shard": f.shard, "file": f.file, "kind": f.kind} for f in dropped]})
+        told = {"dropped": dropped, "left": left}
+        print_json({name: [_piece(found) for found in pieces] for name, pieces in told.items()})
     else:
-        stdout().print(
-            f"{len(dropped)} damaged pieces removed" + ("; run the same command again" if dropped else ""), markup=False
-        )
+        again = "; run the same command again" if dropped else ""
+        stdout().print(f"{len(dropped)} damaged pieces removed{again}", markup=False)
+        for found in left:
+            stdout().print(f"not cured: {' '.join(str(part) for part in _piece(found).values() if part)}", markup=False)
+    if left:
+        raise typer.Exit(12)
+
+
+def _piece(found: Any) -> dict[str, Any]:
+    return {"layer": found.layer, "shard": found.shard, "file": found.file, "kind": found.kind}
 
 
 def report(

@@ -13,6 +13,8 @@ from gpu_quality.types import Index, Masked
 
 BLOCK = 8192
 """Vectors handled at once."""
+ROUNDING = 1e-12
+"""Components of unit vectors that differ by less are equal: float16 cannot tell them apart, float64 may by chance."""
 
 
 @feature(over="dataset")
@@ -29,17 +31,24 @@ def plane(embedding: Float16[Tensor, "n d"], index: Index) -> Float64[Tensor, "n
     mean = torch.stack([_units(embedding, rows).sum(0) for rows in parts]).sum(0) / len(known)
     spread = torch.zeros(len(mean), len(mean), dtype=torch.float64)
     for rows in parts:
-        around = _units(embedding, rows) - mean
+        around = _around(embedding, rows, mean)
         spread += around.T @ around
+    spread /= spread.abs().max().clamp(min=ROUNDING**2)  # the solver gives up on matrices of very small numbers
     axes = _signed(torch.linalg.eigh(spread).eigenvectors[:, -2:].flip(1))
     for rows in parts:
-        place[rows, : axes.shape[1]] = (_units(embedding, rows) - mean) @ axes
+        place[rows, : axes.shape[1]] = _around(embedding, rows, mean) @ axes
     place[known, axes.shape[1] :] = 0  # vectors of one component
     return place
 
 
 def _units(x: Float16[Tensor, "n d"], rows: Tensor) -> Float64[Tensor, "b d"]:
     return torch.nn.functional.normalize(x[rows].double(), dim=1)
+
+
+def _around(x: Float16[Tensor, "n d"], rows: Tensor, mean: Float64[Tensor, " d"]) -> Float64[Tensor, "b d"]:
+    """Unit vectors seen from their mean; copies lie exactly there."""
+    away = _units(x, rows) - mean
+    return torch.where(away.abs() < ROUNDING, 0, away)
 
 
 def _signed(axes: Float64[Tensor, "d a"]) -> Float64[Tensor, "d a"]:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from gpu_quality.reports.charts import BINS
 from gpu_quality.reports.columns import OWN, Column, Sheet, name_of
+from gpu_quality.reports.copies import Copies, copies_of
 from gpu_quality.reports.figures import Distribution, End, Groups, Issue, distributions, extremes, groups, issues
 from gpu_quality.reports.findings import Labels, label_findings
 from gpu_quality.reports.meaning import Meaning, meaning_of
@@ -73,6 +74,7 @@ class Content:
     errors: pd.DataFrame
     issues: Sequence[Issue]
     groups: Sequence[Groups]
+    copies: Copies
     distributions: Sequence[Distribution]
     strips: Sequence[Strip]
     origins: Sequence[Origin]
@@ -112,7 +114,8 @@ class Content:
         """Every picture the page shows, the most telling first; a picture shown twice comes twice."""
         for issue in self.issues:
             yield from (Shot(row) for row in issue.rows[:PER_ISSUE].tolist())
-        for found in self.groups:
+        yield from self.copies.shots()
+        for found in self.copies.without(self.groups)[0]:
             for members in found.members[:GROUPS_SHOWN]:
                 yield from (Shot(row) for row in members[:PER_GROUP])
         if self.labels is not None:
@@ -138,6 +141,7 @@ def gather(store: Store) -> Content:
         errors=store.errors(),
         issues=issues(frames),
         groups=groups(frames),
+        copies=copies_of(store, frames),
         distributions=distributions(frames, BINS),
         strips=_strips(frames),
         origins=_origins(store, objects),

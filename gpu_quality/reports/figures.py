@@ -100,6 +100,9 @@ def _issue(sheet: Sheet, column: Column) -> Issue:
         values = sheet.values(score.name)[rows]
         rows = rows[np.argsort(-values if score.bad == "high" else values, kind="stable")]
     threshold = column.options.get("threshold")
+    if score is not None and threshold is not None and len(rows) and score.bad != "high":
+        passed = sheet.values(score.name)[rows] < float(threshold)
+        threshold = threshold if passed.all() else None  # where all sizes are equal, any other one is odd
     total = int(np.isfinite(flags).sum())
     return Issue(issue_name(column), column, score, None if threshold is None else float(threshold), rows, total)
 

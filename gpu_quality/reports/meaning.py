@@ -37,6 +37,8 @@ class Meaning:
     card: str
     words: bool
     """Whether the encoder knows words."""
+    frames: bool
+    """Whether frames have vectors, not objects alone."""
     place: NDArray[np.float64]
     """x, y of every frame on the map, NaN where it has none."""
     faces: tuple[int, ...]
@@ -65,7 +67,8 @@ def meaning_of(store: Store, frames: Sheet, objects: Sheet) -> Meaning | None:
     known = np.flatnonzero(np.isfinite(place).all(1) & np.isfinite(rank))
     faces = known[np.argsort(rank[known], kind="stable")][:FACES]
     doubts, doubtful, compared = _doubts(store, objects)
-    return Meaning(str(made.get("card", "")), bool(made.get("text")), place, tuple(faces.tolist()), doubts, doubtful, compared)
+    encoder, whole = str(made.get("card", "")), bool(facts.get("embedding", {}).get("encoder"))
+    return Meaning(encoder, bool(made.get("text")), whole, place, tuple(faces.tolist()), doubts, doubtful, compared)
 
 
 def _doubts(store: Store, objects: Sheet) -> tuple[tuple[Doubt, ...], int, int]:

@@ -3,7 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import chain, groupby
 
 from gpu_quality import __version__
 from gpu_quality.reports.charts import histogram_chart
@@ -133,11 +133,36 @@ def next_section(content: Content) -> Markup:
     if content.labels is not None and content.labels.checks:
         code = content.labels.checks[0].code
         commands.append((f"gpu-quality check {out} --code {code}", "every such finding in the labels, with file and record"))
+    commands += _by_likeness(content, out)
     commands += [(f"gpu-quality errors {out}", "every error")] if not content.errors.empty else []
     commands.append((f"gpu-quality export {out} --format csv --to scores.csv", "all numbers, for a spreadsheet"))
     rows = joined(tag("li", tag("code", command), tag("span.muted", what)) for command, what in commands)
     place = joined(("Type these in the folder that holds ", tag("code", content.name), "."))
     return section("next", "What to type next", tag("p.lead", place), tag("ul.commands", rows), _about(content))
+
+
+def _by_likeness(content: Content, out: str) -> list[tuple[str, str]]:
+    """What hashes and vectors answer: copies, where nobody asked or more is stored since, and what looks like a frame."""
+    commands = []
+    if content.copies.ask:
+        again = " as things are now" if content.copies.asked else ""
+        commands.append((f"gpu-quality duplicates {out}", f"copies, edits, flips and turns, and which to keep{again}"))
+    if content.meaning is None or not content.meaning.frames:
+        return commands
+    frame = _example(content)
+    if frame:
+        told = "the frames that look most like this one"
+        commands.append((f"gpu-quality search {out} --frame {shlex.quote(frame)} --html like_it.html", told))
+    if content.meaning.words:
+        commands.append((f'gpu-quality search {out} --text "a truck at night"', "the frames most like words"))
+    return commands
+
+
+def _example(content: Content) -> str:
+    """Id of a frame with an issue that can be typed, else of one that was scored; empty where there is none."""
+    failed = set(content.errors["frame"]) if len(content.errors) else set()
+    flagged = (content.ids[row] for issue in content.issues for row in issue.rows.tolist())
+    return next((name for name in chain(flagged, content.ids) if name not in failed and clean(name, len(name)) == name), "")
 
 
 def _about(content: Content) -> Markup:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from gpu_quality.errors import UsageError
-from gpu_quality.reports import labels, look_alikes, measures, sections
+from gpu_quality.reports import duplicates, labels, look_alikes, measures, sections
 from gpu_quality.reports.content import Content, gather
 from gpu_quality.reports.html import Markup, document, joined, tag
 from gpu_quality.reports.pictures import Album, decode_settings, image_root
@@ -16,6 +16,7 @@ from gpu_quality.text import counted, spaced
 NAME: Final = "report.html"
 _TITLES: Final = {
     "issues": "Issues",
+    "duplicates": "Duplicates",
     "copies": "Copies",
     "labels": "Labels",
     "meaning": "Look-alikes",
@@ -47,6 +48,9 @@ def page(store: Store, written: dt.datetime, budget: int) -> str:
     """The page as text; `budget` is in bytes."""
     content = gather(store)
     album = Album(content.frames, image_root(content.path), decode_settings(store.identity))
+    if content.copies.other is not None:
+        other, frames = content.copies.other
+        album.add(frames, image_root(other.path), decode_settings(other.identity))
     bare = len(_render(content, album, written).encode())
     album.fill(content.shots(), max(budget - bare, 0))
     return _render(content, album, written)
@@ -55,6 +59,7 @@ def page(store: Store, written: dt.datetime, budget: int) -> str:
 def _render(content: Content, album: Album, written: dt.datetime) -> str:
     parts = {
         "issues": sections.issues_section(content, album),
+        "duplicates": duplicates.duplicates_section(content, album),
         "copies": sections.groups_section(content, album),
         "labels": labels.labels_section(content, album),
         "meaning": look_alikes.meaning_section(content.meaning, content.ids, album),
@@ -77,6 +82,7 @@ def _contents(content: Content, present: list[str]) -> Markup:
     found = [(i, issue) for i, issue in enumerate(content.issues) if len(issue.rows)]
     inner = {
         "issues": [(spaced(issue.name), len(issue.rows), f"issue-{i}") for i, issue in found],
+        "duplicates": _copy_links(content),
         "labels": _label_links(content),
     }
     items = []
@@ -88,6 +94,13 @@ def _contents(content: Content, present: list[str]) -> Markup:
         ]
         items.append(tag("li", link, tag("ul", joined(below)) if below else ""))
     return tag("nav", tag("ul", joined(items)), attributes={"aria-label": "Contents"})
+
+
+def _copy_links(content: Content) -> list[tuple[str, int, str]]:
+    """Name, count and anchor of what the part about duplicates holds."""
+    found = content.copies
+    links = [(f"leaks between {leaks.between}", leaks.count, f"leaks-{leaks.between}") for leaks in found.leaks]
+    return links + ([("groups", found.counts["groups"], "duplicate-groups")] if found.groups else [])
 
 
 def _label_links(content: Content) -> list[tuple[str, int, str]]:

@@ -27,6 +27,7 @@ LADDER: Final = ((256, 80), (208, 78), (176, 75), (144, 72), (112, 70), (80, 65)
 MOST_PIXELS: Final = 2_000_000_000
 """Pixels decoded for one page: some twenty seconds on one core."""
 _GONE: Final = "image not found"
+_ELSEWHERE: Final = "in the other run, which is not there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,60 @@ def decode_settings(identity: dict[str, Any]) -> "DecodeSettings":
     return DecodeSettings(**values)
 
 
+class _Roll:
+    """The images of one run."""
+
+    def __init__(self, frames: Sheet, root: Path | None, settings: "DecodeSettings") -> None:
+        self._frames, self._root, self._settings = frames, root, settings
+        self._source: Source | None = None
+        self._place: dict[int, int] = {}
+
+    def sizes(self, rows: Sequence[int]) -> list[float]:
+        """Pixels of some frames, 0 where nobody measured."""
+        if not {"width", "height"} <= set(self._frames.columns):
+            return [0.0] * len(rows)
+        sizes = self._frames.values("width") * self._frames.values("height")
+        return list(np.nan_to_num(sizes[list(rows)]).tolist())
+
+    def open(self, rows: Sequence[int]) -> None:
+        """Prepare to read the frames of these rows."""
+        from gpu_quality.data.sources import open_source
+
+        if self._root is None:
+            return
+        table = self._frames.table.iloc[list(rows)]
+        seen = zip(table["size_bytes"].tolist(), table["mtime_ns"].tolist(), strict=True)
+        expected = [None if size < 0 else (int(size), int(changed)) for size, changed in seen]
+        self._source = open_source(self._root, [str(uri) for uri in table["uri"]], expected)
+        self._place = {row: place for place, row in enumerate(rows)}
+
+    def frame(self, row: int, shots: Sequence[Shot]) -> dict[Shot, "NDArray[np.uint8] | str"]:
+        """The pixels of every shot of a frame, or why there are none."""
+        from gpu_quality.data.decode import decode, image_of
+
+        try:
+            if self._source is None:
+                raise FrameError("missing", "the image was given in memory")
+            found = self._source.read(self._place[row], self._settings.max_bytes)
+            rgb = (decode(found, self._settings) if isinstance(found, bytes) else image_of(found, self._settings)).rgb
+        except FrameError as error:
+            reason = _GONE if error.reason == "missing" else f"not shown: {error.reason.replace('_', ' ')}"
+            return dict.fromkeys(shots, reason)
+        except (GpuQualityError, MemoryError):
+            return dict.fromkeys(shots, "not shown: internal")
+        return {shot: _shown(rgb, shot) for shot in shots}
+
+
 class Album:
     """Pictures of a store by what they show."""
 
     def __init__(self, frames: Sheet, root: Path | None, settings: "DecodeSettings") -> None:
-        self._frames, self._root, self._settings = frames, root, settings
+        self._rolls = {False: _Roll(frames, root, settings)}
         self.pictures: dict[Shot, Picture] = {}
-        self._source: Source | None = None
-        self._place: dict[int, int] = {}
+
+    def add(self, frames: Sheet, root: Path | None, settings: "DecodeSettings") -> None:
+        """Take up the images of the run that this one was compared with."""
+        self._rolls[True] = _Roll(frames, root, settings)
 
     def fill(self, shots: Iterable[Shot], budget: int) -> None:
         """Make the thumbnails of `shots`, the most important first; the last ones go where `budget` bytes do not hold all."""
@@ -106,52 +153,30 @@ class Album:
 
     def _load(self, shots: Sequence[Shot]) -> dict[Shot, "NDArray[np.uint8] | str"]:
         """Pixels of every shot at the largest size, or why there are none; frames are decoded in parallel, each once."""
-        by_row: dict[int, list[Shot]] = {}
+        by_frame: dict[tuple[bool, int], list[Shot]] = {}
         for shot in shots:
-            by_row.setdefault(shot.row, []).append(shot)
-        rows = self._affordable(list(by_row))
-        self._open(rows)
-        result: dict[Shot, NDArray[np.uint8] | str] = dict.fromkeys(shots, "left out: time limit")
+            if shot.other in self._rolls:
+                by_frame.setdefault((shot.other, shot.row), []).append(shot)
+        places = self._affordable(list(by_frame))
+        for which, roll in self._rolls.items():
+            roll.open([row for other, row in places if other == which])
+        result: dict[Shot, NDArray[np.uint8] | str] = {
+            shot: "left out: time limit" if shot.other in self._rolls else _ELSEWHERE for shot in shots
+        }
         threads = min(8, len(os.sched_getaffinity(0)))
         with ThreadPoolExecutor(threads) as pool:
-            for found in pool.map(lambda row: self._frame(row, by_row[row]), rows):
+            for found in pool.map(lambda place: self._rolls[place[0]].frame(place[1], by_frame[place]), places):
                 result.update(found)
         return result
 
-    def _affordable(self, rows: list[int]) -> list[int]:
-        """The first rows whose pixels add up to what one page may decode."""
-        if not {"width", "height"} <= set(self._frames.columns):
-            return rows
-        sizes = self._frames.values("width") * self._frames.values("height")
-        total = np.cumsum(np.nan_to_num(sizes[rows]))
-        return [row for row, pixels in zip(rows, total.tolist(), strict=True) if pixels <= MOST_PIXELS]
-
-    def _frame(self, row: int, shots: Sequence[Shot]) -> dict[Shot, "NDArray[np.uint8] | str"]:
-        from gpu_quality.data.decode import decode, image_of
-
-        try:
-            if self._source is None:
-                raise FrameError("missing", "the image was given in memory")
-            found = self._source.read(self._place[row], self._settings.max_bytes)
-            rgb = (decode(found, self._settings) if isinstance(found, bytes) else image_of(found, self._settings)).rgb
-        except FrameError as error:
-            reason = _GONE if error.reason == "missing" else f"not shown: {error.reason.replace('_', ' ')}"
-            return dict.fromkeys(shots, reason)
-        except (GpuQualityError, MemoryError):
-            return dict.fromkeys(shots, "not shown: internal")
-        return {shot: _shown(rgb, shot) for shot in shots}
-
-    def _open(self, rows: Sequence[int]) -> None:
-        """Prepare to read the frames of these rows."""
-        from gpu_quality.data.sources import open_source
-
-        if self._root is None:
-            return
-        table = self._frames.table.iloc[list(rows)]
-        seen = zip(table["size_bytes"].tolist(), table["mtime_ns"].tolist(), strict=True)
-        expected = [None if size < 0 else (int(size), int(changed)) for size, changed in seen]
-        self._source = open_source(self._root, [str(uri) for uri in table["uri"]], expected)
-        self._place = {row: place for place, row in enumerate(rows)}
+    def _affordable(self, places: list[tuple[bool, int]]) -> list[tuple[bool, int]]:
+        """The first frames whose pixels add up to what one page may decode."""
+        pixels = dict.fromkeys(places, 0.0)
+        for which, roll in self._rolls.items():
+            mine = [place for place in places if place[0] == which]
+            pixels.update(zip(mine, roll.sizes([row for _, row in mine]), strict=True))
+        total = np.cumsum(list(pixels.values()))
+        return [place for place, sum_ in zip(places, total.tolist(), strict=True) if sum_ <= MOST_PIXELS]
 
 
 def _cost(picture: Picture) -> int:

@@ -57,6 +57,8 @@ def header(content: Content, written: dt.datetime) -> Markup:
         tiles.append((f"{content.flagged:,}", f"with an issue ({share(content.flagged, status['scored'])})", "warn"))
     if content.labels is not None:
         tiles.append((f"{content.labels.grave:,}", "label problems", "warn" if content.labels.grave else ""))
+    if content.copies.asked:
+        tiles.append((f"{content.copies.counts['surplus']:,}", "duplicates that could go", ""))
     tiles += [(f"{len(origin.sheet):,}", f"objects in {origin.name}", "") for origin in content.origins]
     drawn = [
         tag("div.tile" + (f".{kind}" if kind else ""), tag("strong", value), tag("span", label)) for value, label, kind in tiles
@@ -139,7 +141,7 @@ def _issue_detail(content: Content, album: Album, index: int, issue: Issue) -> M
 
 def groups_section(content: Content, album: Album) -> Markup | None:
     """Frames that repeat each other, side by side, rule by rule."""
-    found = [entry for entry in content.groups if entry.members]
+    found = [entry for entry in content.copies.without(content.groups)[0] if entry.members]
     if not found:
         return None
     articles = []
@@ -159,6 +161,8 @@ def groups_section(content: Content, album: Album) -> Markup | None:
             )
         )
     lead = "Frames of a group show the same. A group that an earlier, stricter rule found is not repeated below it."
+    if content.copies.asked:
+        lead = "Groups that metrics found and that are not among the duplicates above, one column after the other."
     return section("copies", "Copies and near copies", tag("p.lead", lead), joined(articles))
 
 

@@ -36,6 +36,8 @@ class Shot:
     row: int
     marks: tuple[Mark, ...] = ()
     whole: bool = False
+    other: bool = False
+    """Of the run that this one was compared with."""
 
     def window(self, width: int, height: int) -> tuple[int, int, int, int]:
         """What is shown of a frame, left top right bottom in its pixels; beyond its edges only where a mark reaches out."""

@@ -46,7 +46,7 @@ def query(store: "Store", sql: str, parameters: Sequence[object] = ()) -> "pd.Da
     except duckdb.Error as error:
         if isinstance(error, duckdb.InvalidInputException) and str(store.path) in str(error):
             raise _damaged(store.path, error) from error
-        raise UsageError(_first_line(error), hint=_close(str(error), known)) from error
+        raise UsageError(_first_line(error), hint=_close(str(error), known, store.path)) from error
     finally:
         connection.close()
 
@@ -181,8 +181,9 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0][:400]
 
 
-def _close(message: str, known: Sequence[str]) -> str:
-    """Columns that look like the one DuckDB did not find."""
+def _close(message: str, known: Sequence[str], store: Path) -> str:
+    """Columns that look like the one DuckDB did not find, else the views there are."""
     wanted = re.search(r'[Cc]olumn "?([^"\s]+)"?', message)
     close = difflib.get_close_matches(wanted.group(1), known, 5, 0.6) if wanted else []
-    return f"did you mean {', '.join(close)}?" if close else "views: frames, objects, classifications, errors, nulls, results"
+    views = ["frames", "objects", "classifications", "errors", "nulls", "results", *_result_tables(store)]
+    return f"did you mean {', '.join(close)}?" if close else f"views: {', '.join(views)}"

@@ -281,6 +281,7 @@ def test_two_weak_signs_make_a_pair_and_one_alone_does_not():
         ([4, 8, 4], [9, 1, 9], [9, 1, 9], 1, "most pixels (8 x 10)"),
         ([8, 8, 4], [1, 2.5, 9], [9, 1, 9], 1, "sharpest of those with most pixels (sharpness 2.5)"),
         ([8, 8, 4], [2, 2, 9], [5, 7, 9], 1, "largest file of those with most pixels (7 bytes)"),
+        ([8, 8, 8], [70.638, 70.631, 1], [5, 9, 99], 1, "largest file of those with most pixels (9 bytes)"),
         ([8, 8, 8], [np.nan] * 3, [np.nan] * 3, 0, "first of those with most pixels; nothing stored tells them apart"),
         ([np.nan] * 3, [1, 2, 3], [1, 1, 1], 2, "sharpest of all; sizes are not stored (sharpness 3)"),
     ],

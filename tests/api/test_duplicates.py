@@ -12,7 +12,8 @@ from PIL import Image, ImageEnhance
 
 from gpu_quality import api
 from gpu_quality.api.duplicates import duplicates
-from gpu_quality.errors import NotAStoreError, UsageError
+from gpu_quality.api.duplicates_result import made_from, saved
+from gpu_quality.errors import CorruptError, NotAStoreError, UsageError
 from gpu_quality.store.lock import writer_lock
 
 HASHES = ["content_hash", "phash", "dhash", "phash_d4", "dhash_d4", "near_duplicate_group", "sharpness", "width", "height"]
@@ -172,7 +173,10 @@ def test_a_run_without_hashes_tells_what_to_run(tmp_path):
     store = api.run(tmp_path / "in", out=tmp_path / "a", metrics=["brightness"])
     with pytest.raises(UsageError, match="nothing to compare by exact, hash, embedding is stored") as caught:
         duplicates(store)
-    assert "--metrics content_hash,phash,dhash,phash_d4,dhash_d4,singularity --encoder default" in caught.value.hint
+    assert (
+        "--metrics content_hash,phash,dhash,phash_d4,dhash_d4,near_duplicate_group,singularity --encoder default"
+        in caught.value.hint
+    )
     with pytest.raises(UsageError, match="nothing to compare by hash is stored") as caught:
         duplicates(store, kind="hash")
     assert "--metrics phash,dhash,phash_d4,dhash_d4" in caught.value.hint
@@ -184,6 +188,27 @@ def test_some_hashes_are_better_than_none_and_that_is_said(tmp_path):
     assert {"copy.bmp", "half.png", "photo000.png"} <= set(names(found.groups[0]))
     assert any("compared without dhash, phash_d4, dhash_d4" in note for note in found.notes)
     assert any("how flat frames are is not stored" in note for note in found.notes)
+
+
+def test_the_way_to_hashes_leaves_nothing_to_be_told(tmp_path):
+    write_photos(tmp_path / "in", 2)
+    store = api.run(tmp_path / "in", out=tmp_path / "a", metrics=["brightness"])
+    with pytest.raises(UsageError) as caught:
+        duplicates(store, kind="hash")
+    names = caught.value.hint.split("--metrics ")[1].split(";")[0].split(",")
+    found = duplicates(api.run(tmp_path / "in", out=tmp_path / "a", metrics=names), kind="hash")
+    assert found.notes == ()
+
+
+def test_an_answer_tells_what_it_was_made_from_and_is_read_back(store):
+    assert saved(api.open_store(store)) is None
+    found = duplicates(store)
+    assert saved(api.open_store(store)) == found
+    assert found.facts["made_from"] == made_from(api.open_store(store))
+    assert set(found.facts["made_from"]) == {"content_hash", "phash", "dhash", "phash_d4", "dhash_d4", "thumbnail_range"}
+    (store / "results" / "duplicates.json").write_text("{}")
+    with pytest.raises(CorruptError, match="is not what was written"):
+        saved(api.open_store(store))
 
 
 def test_values_nobody_knows_are_refused_before_anything_is_read(store, tmp_path):

@@ -10,8 +10,10 @@ from PIL import Image
 
 import gpu_quality as gq
 from gpu_quality.api.progress import Silent
+from gpu_quality.api.state import state
+from gpu_quality.cards import cards
 from gpu_quality.errors import IncompatibleError, PlanError, UnknownNameError, UsageError
-from tests.photos import write_photos
+from tests.photos import data_files, write_photos
 
 PLUGIN = '''
 """Metrics that only the tests know."""
@@ -130,6 +132,15 @@ def test_a_later_metric_opens_no_image_and_embeds_nothing(tmp_path: Path, plugin
     assert store.array("embedding").whole().dtype == np.float16
 
 
+def test_the_table_pass_is_counted_among_the_seconds(tmp_path: Path, plugin: Path) -> None:
+    photos, out = photos_in(tmp_path / "photos", 2), tmp_path / "out"
+    first = state(gq.run(photos, out=out, metrics=["near"], plugins=[plugin], settings=inline()))["seconds"]
+    again = state(gq.run(photos, out=out, metrics=["near", "second"], plugins=[plugin], settings=inline()))["seconds"]
+    assert again["table"] > first["table"] > 0
+    assert again["total"] - first["total"] == pytest.approx(again["table"] - first["table"], abs=0.021)
+    assert again["stream"] == first["stream"]
+
+
 def test_vectors_are_the_same_for_any_batch_shard_and_thread(tmp_path: Path, plugin: Path) -> None:
     photos = photos_in(tmp_path / "photos", 7)
     ways = [
@@ -229,6 +240,41 @@ def test_vectors_are_not_continued_on_another_kind_of_device(tmp_path: Path, plu
             photos, out=out, metrics=["near"], plugins=[plugin],
             settings={**inline(shard=2), "encoder": {"precision": "float32", "batch": 2}},
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"precision": "float32"}, r"'embedding'.*\(precision: 'bfloat16' there, 'float32' asked\)"),
+        ({"batch": 2}, r"'embedding'.*\(batch: 4 there, 2 asked\)"),
+        ({"context": 0.5}, r"'object_embedding'.*\(context: 0.0 there, 0.5 asked\)"),
+        ({"mask": True}, r"'object_embedding'.*\(mask: False there, True asked\)"),
+        ({"card": "other"}, r"'embedding'.*\(card: 'default@\w+' there, 'other@\w+' asked\)"),
+    ],
+)
+def test_a_store_names_what_makes_its_vectors_others(tmp_path: Path, plugin: Path, asked: dict[str, object], told: str) -> None:
+    photos, out = photos_in(tmp_path / "photos", 2), tmp_path / "out"
+    labels = labels_of(photos, {"photo000.png": [[1, 1, 9, 9]], "photo001.png": [[1, 1, 9, 9]]})
+    encoder = {"precision": "bfloat16", "batch": 4}
+    if "card" in asked:
+        asked = {"card": str(another_card(tmp_path))}
+    given = {"out": out, "labels": labels, "metrics": ["near", "object_near"], "plugins": [plugin]}
+    gq.run(photos, settings={**inline(), "encoder": encoder}, **given)
+    before = data_files(out)
+    with pytest.raises(IncompatibleError, match=told) as caught:
+        gq.run(photos, settings={**inline(), "encoder": {**encoder, **asked}}, **given)
+    assert caught.value.exit_code == 13
+    assert "as:" not in caught.value.hint
+    assert data_files(out) == before
+
+
+def another_card(folder: Path) -> Path:
+    """The default encoder with other statistics of its input."""
+    card = dict(cards())["default"]
+    text = card.read_text().replace("name: default", "name: other").replace("mean: [0.5", "mean: [0.4")
+    (folder / "other.yaml").write_text(text)
+    (folder / "default.json").write_bytes(card.with_suffix(".json").read_bytes())
+    return folder / "other.yaml"
 
 
 def test_score_gives_metrics_of_vectors_by_name(plugin: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+import gpu_quality as gq
 from gpu_quality.api.search import find, search
 from gpu_quality.cards import ModelCard
 from gpu_quality.encoders.encoder import load_encoder
@@ -303,14 +304,26 @@ def test_unknown_ids_are_answered_with_close_ones(store):
 def test_what_has_no_vector_is_told_with_the_reason(store):
     with pytest.raises(UsageError, match="has no vector: truncated, cut"):
         search(store, frame=ids(store)[BROKEN])
-    with pytest.raises(UsageError, match="object 'o3' has no vector: it was not embedded"):
+    with pytest.raises(UsageError, match=r"object 'o3' has no vector: it was not embedded; predictions are embedded where"):
         search(store, object="o3")
 
 
 def test_a_store_without_vectors_says_how_to_add_them(bare, card):
     with pytest.raises(UsageError, match="holds no vectors of its frames") as caught:
         search(bare, text="a")
-    assert "--encoder default" in caught.value.hint
+    assert "--metrics singularity --encoder default" in caught.value.hint, "an encoder alone embeds nothing"
+
+
+def test_a_store_of_labels_alone_has_nothing_to_search(tmp_path):
+    labels = {"images": [{"id": 1, "file_name": "a.jpg", "width": 40, "height": 30}], "categories": [{"id": 1, "name": "cat"}]}
+    labels["annotations"] = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9]}]
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    made = gq.run(labels=tmp_path / "labels.json", out=tmp_path / "a")
+    for asked in ({"frame": "a.jpg"}, {"object": "labels/1"}):
+        with pytest.raises(UsageError, match="made of labels without their images"):
+            search(made, **asked)
+    with pytest.raises(UsageError, match="no pictures to compare"):
+        gq.duplicates(made)
 
 
 def test_a_store_without_objects(images, card, tmp_path):
@@ -344,6 +357,11 @@ def test_vectors_of_other_weights_are_not_compared(bare, images, card, tmp_path,
         with pytest.raises(IncompatibleError, match="holds vectors of card tiny"):
             search(made, **asked)
     assert len(search(made, frame=ids(made)[0])) == 11
+
+
+def test_another_card_is_refused_before_its_weights_are_looked_for(store, images):
+    with pytest.raises(IncompatibleError, match="clip-vit-b32-openai is another model"):
+        search(store, image=images / NAMES[8], card="clip-vit-b32-openai")
 
 
 def test_weights_that_are_not_the_cards_are_refused(store, home, images, monkeypatch, tmp_path):

@@ -112,7 +112,8 @@ def test_verify_and_repair(call, store, tmp_path):
     assert code == 12
     assert json.loads(out.splitlines()[0])["findings"][0]["file"].endswith("frames.parquet")
     assert "repair" in err
-    assert call("repair", copy)[0] == 0
+    code, out, _ = call("repair", copy)
+    assert (code, out.strip()) == (0, "1 damaged pieces removed; run the same command again")
     source = str(store.parent / "in")
     arguments = ("run", source, "--out", copy, "--metrics", METRICS, "--engine", "inline", "--max-errors", "20%")
     assert call(*arguments)[0] == 3

@@ -20,6 +20,7 @@ METRICS = ["content_hash", "phash", "dhash", "phash_d4", "dhash_d4", "near_dupli
 @pytest.fixture
 def call(monkeypatch, capsys):
     """Run the program in this process; returns exit code, stdout, stderr."""
+
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["gpu-quality", *map(str, arguments)])
         code = main.program()
@@ -44,7 +45,7 @@ def store(tmp_path_factory):
 def test_the_table_names_the_largest_groups_and_says_how(call, store):
     code, out, err = call("duplicates", store)
     assert code == 0
-    assert "12 groups with 24 frames of 24 frames; 12 frames could go" in out
+    assert "12 groups with 24 of 24 frames; 12 frames could go" in out
     assert "keep: most pixels (96 x 64)" in out
     assert "… and 2 groups more" in out
     assert "hashes under all flips and turns (>= 0.875)" in out

@@ -251,6 +251,20 @@ def test_the_map_is_pca_of_unit_vectors():
     assert values("map_x", roots_of(np.ones((3, 1)))) == values("map_y", roots_of(np.ones((3, 1)))) == [0, 0, 0]
 
 
+@pytest.mark.parametrize("count", [1, 2, 12, 40])
+def test_copies_of_one_picture_lie_in_the_middle_of_the_map(count):
+    roots = roots_of(np.tile(np.random.default_rng(3).standard_normal(64), (count, 1)))
+    assert values("map_x", roots) == values("map_y", roots) == [0] * count
+
+
+def test_the_map_tells_pictures_apart_that_differ_in_the_last_bit():
+    pictures = np.tile(stored(np.random.default_rng(3).standard_normal((1, 64))), (12, 1)).astype(np.float16)
+    pictures[3, 0] = np.nextafter(pictures[3, 0], np.float16(9))
+    place = values("map_x", roots_of(pictures))
+    assert abs(place[3]) == pytest.approx(11 * abs(place[0]), rel=1e-6)
+    assert abs(place[3]) > 1e-7
+
+
 def test_umap_gets_all_vectors_and_the_seed():
     given_to = []
 

@@ -122,6 +122,13 @@ def test_issues_are_sorted_by_frequency_and_their_frames_by_score() -> None:
     assert (odd.name, odd.rows.tolist(), odd.score, odd.common) == ("odd", [2], None, False)
 
 
+def test_a_threshold_that_did_not_decide_is_not_told() -> None:
+    flag, score = column("is_odd_size_issue", "flag", options={"threshold": 0.5}), column("odd_size_score", bad="low")
+    flags, scores = [True, False, True], [0.9, 1.0, 0.1]
+    found = issues(sheet({"is_odd_size_issue": (flag, flags), "odd_size_score": (score, scores)}))[0]
+    assert (found.rows.tolist(), found.threshold) == ([2, 0], None), "where all sizes but some are equal, those are odd"
+
+
 def test_groups_are_largest_first_and_told_once() -> None:
     exact = pd.array([0, 0, None, 3, 3, 3, None], dtype="Int64")
     near = pd.array([0, 0, 2, 3, 3, 3, 2], dtype="Int64")

@@ -25,7 +25,10 @@ def embedded(out: Path, images: Path | None) -> Store:
     made = planted_store(out, images)
     x = np.random.default_rng(3).standard_normal((12, 4)).astype(np.float16)
     x[BROKEN] = np.nan
-    columns = {name: {"per": per, "vector": True} for name, per in (("embedding", "frame"), ("object_embedding", "object"))}
+    columns = {
+        name: {"per": per, "vector": True, "hidden": True, "encoder": FACTS}
+        for name, per in (("embedding", "frame"), ("object_embedding", "object"))
+    }
     with writer_lock(out):
         made.begin_layer("00000000deadbeef", {"kind": "stream", "columns": columns, "encoder": FACTS})
         for shard in made.shards():
