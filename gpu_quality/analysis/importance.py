@@ -1,0 +1,248 @@
+"""Which property goes along with success: importance of metrics for an outcome, with p-values and intervals.
+
+Importance is the mutual information between a metric's ranks and the outcome, by nearest neighbors, over the entropy of the
+outcome: 0 = knowing the metric tells nothing, 1 = it determines the outcome. It is marginal, not causal. Source: Ross 2014;
+reference evaluation.md 14.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from gpu_quality.analysis.correlation import correlation
+from gpu_quality.analysis.importance_rows import Floats, Ints, Rows, Used, middles, patterns, places, rows_of, ties
+from gpu_quality.errors import UsageError
+from gpu_quality.kernels import ranks
+from gpu_quality.kernels.ranks.coding import information
+
+COLUMNS: Final = (
+    "metric",
+    "level",
+    "rows",
+    "n_used",
+    "n_missing",
+    "mi_nats",
+    "importance",
+    "low",
+    "high",
+    "p",
+    "p_adjusted",
+    "pearson",
+    "spearman",
+    "spearman_p_adjusted",
+    "message",
+)
+FEWEST_ROWS: Final = 50
+FEWEST_RARE: Final = 10
+"""Rows that do not have the commonest outcome."""
+FEWEST_PERMUTATIONS: Final = 1999
+LIMIT: Final = 0.05
+"""Share of chance findings among the significant ones."""
+MANY_MISSING: Final = 0.2
+OUTCOMES: Final = {
+    "P": ("predictions", "false positives", "true positives"),
+    "O": ("labels", "missed", "matched"),
+    "C": ("answers", "wrong", "right"),
+    "F": ("frames", "failures", "successes"),
+}
+"""What a row is called, and rows with outcome 0 and 1."""
+
+
+def importance(
+    metrics: pd.DataFrame,
+    outcome: ArrayLike,
+    *,
+    seed: int = 0,
+    level: str | Mapping[str, str] | None = None,
+    rows: str = "P",
+    frames: ArrayLike | None = None,
+    permutations: int | None = None,
+    half_samples: int = 200,
+) -> pd.DataFrame:
+    """How much each metric tells about the outcome: one row per metric, the most important first.
+
+    `metrics` has one numeric column per metric (null = missing) and `outcome` one value per row: 1 success and 0 failure, or
+    any number (more than twelve distinct values are taken in tenths). `rows` says what a row is, ``P`` prediction, ``O`` label,
+    ``C`` answer or ``F`` frame; `level` what a metric is computed on, for all or per name (default: as `rows`): values of ``F``
+    metrics are permuted between `frames` (the frame of each row; default: each its own), others between rows. Half-samples are
+    drawn by frame.
+
+    Columns: `metric`, `level`, `rows`, `n_used`, `n_missing`, `mi_nats`, `importance` with interval `low`, `high` (0..1),
+    `p` from permutations, `p_adjusted` (Benjamini-Hochberg), `pearson` and `spearman` (-1..1, positive: larger goes with
+    better), `spearman_p_adjusted`, `message` (why there is no value, or a warning; else empty). ``attrs`` holds `permutations`,
+    `half_samples`, `seed` and `notes`, sentences about sampling. `permutations` is at least 1,999 unless given; the least p is
+    1 / (permutations + 1).
+
+    Raises
+    ------
+    UsageError
+        Lengths differ, a column is not numeric, a frame metric has several values in one frame, or an option is unknown.
+    """
+    level_of = _levels(metrics, level, rows)
+    given = rows_of(metrics, outcome, frames, seed)
+    groups = patterns(given)
+    reasons = {name: _reason(name, level_of[name], rows, of, given) for of, names in groups for name in names}
+    tests = sum(not reason for reason in reasons.values())
+    drawn = permutations or max(FEWEST_PERMUTATIONS, math.ceil(2 * tests / LIMIT))
+    found: dict[str, dict[str, Any]] = {}
+    for of, names in groups:
+        some = {name: given.metrics[name][of.row] for name in names if not reasons[name]}
+        for name, values in some.items():
+            found[name] = _figures(of, values, half_samples, seed)
+        _tested(found, of, some, level_of, drawn, seed)
+    table = pd.DataFrame(
+        [
+            {"metric": name, "level": level_of[name], "rows": rows, "message": reasons[name]}
+            | _counts(of, len(given.outcome), given.metrics[name])
+            | found.get(name, {})
+            for of, names in groups
+            for name in names
+        ]
+    )
+    notes = {"permutations": drawn, "half_samples": half_samples, "seed": seed, "notes": given.notes}
+    return _finished(table, notes)
+
+
+def _levels(metrics: pd.DataFrame, level: str | Mapping[str, str] | None, rows: str) -> dict[str, str]:
+    given = {str(name): code for name, code in level.items()} if isinstance(level, Mapping) else {}
+    out = {str(name): given.get(str(name), level if isinstance(level, str) else rows) for name in metrics.columns}
+    if len(out) < len(metrics.columns):
+        raise UsageError("two metrics have the same name; rename one of the columns")
+    for code in {rows, *out.values()}:
+        if code not in OUTCOMES:
+            raise UsageError(f"no level {code!r}; there are {', '.join(OUTCOMES)}")
+    if unknown := sorted(given.keys() - out.keys()):
+        raise UsageError(f"a level is given for {unknown[0]}, which is no column of metrics")
+    return out
+
+
+def _reason(name: str, level: str, rows: str, of: Used, given: Rows) -> str:
+    """Why there is no importance, or nothing."""
+    n, most = len(of.row), int(of.levels.max(initial=0))
+    word, *named = OUTCOMES[rows]
+    none = f"importance of {name} ({level}) not computed:"
+    known = int((~np.isnan(given.metrics[name])).sum())
+    if min(n, known) < FEWEST_ROWS:
+        n = known if known < FEWEST_ROWS else n  # the second: rows whose outcome occurs once are no use
+        return f"{none} {n} rows, {FEWEST_ROWS} needed"
+    if n == most:
+        value = of.outcome[0]
+        return f"all {n} {word} are {named[int(value)]}" if value in (0, 1) else f"all {n} outcomes are equal"
+    if n - most < FEWEST_RARE:
+        return f"{none} {n - most} rows of the rarer outcome, {FEWEST_RARE} needed"
+    values = given.metrics[name][of.row]
+    return "constant" if values.min() == values.max() else ""
+
+
+def _counts(of: Used, n: int, values: Floats) -> dict[str, Any]:
+    return {"n_used": len(of.row), "n_missing": int(np.isnan(values).sum()), "of": n}
+
+
+def _figures(of: Used, values: Floats, half_samples: int, seed: int) -> dict[str, Any]:
+    """Information, importance with interval, and correlations of one metric."""
+    order = np.argsort(values, kind="stable")
+    total = ranks.neighbor_sum(of.code[order], of.levels, of.table)
+    mutual, entropy = information(of.levels, total, of.table)
+    value = min(max(mutual / entropy, 0.0), 1.0)
+    drawn = ranks.halves(
+        of.code[order],
+        of.frame[order],
+        of.table,
+        units=of.frames,
+        levels=len(of.levels),
+        samples=half_samples,
+        seed=seed + 1,
+    )
+    rank = middles(values, order)
+    return {
+        "total": total,
+        "together": float(rank @ of.score) / 2,
+        "mi_nats": mutual,
+        "importance": value,
+        **_interval(value, drawn),
+        "pearson": correlation(values, of.outcome),
+        "spearman": correlation(rank, of.score),
+    }
+
+
+def _interval(value: float, drawn: Floats) -> dict[str, float]:
+    """The spread of half-samples around the value; NaN where fewer than nine in ten are defined."""
+    known = drawn[~np.isnan(drawn)]
+    if len(known) < 0.9 * len(drawn) or not len(known):
+        return {"low": math.nan, "high": math.nan}
+    low, high = np.quantile(known, (0.025, 0.975))
+    mean = known.mean()
+    ends = np.clip((value - (high - mean), value + (mean - low)), 0, 1)
+    return {"low": float(ends[0]), "high": float(ends[1])}
+
+
+def _tested(
+    found: dict[str, dict[str, Any]], of: Used, some: dict[str, Floats], level_of: dict[str, str], drawn: int, seed: int
+) -> None:
+    """Add p-values. What permutations give depends on ties alone, so metrics with the same ones share them."""
+    cache: dict[bytes, tuple[Ints, Floats]] = {}
+    by_row = [name for name in some if level_of[name] != "F" or of.frames == len(of.row)]
+    if by_row:
+        of_places = {name: places(np.sort(some[name])) for name in by_row}
+        single = {rank.tobytes(): rank for rank in of_places.values()}
+        totals, products = ranks.permuted_rows(
+            of.code, np.stack(list(single.values())), of.score, of.levels, of.table, permutations=drawn, seed=seed
+        )
+        line = {key: i for i, key in enumerate(single)}
+        for name in by_row:
+            own = found[name]
+            _p(own, totals, products[line[of_places[name].tobytes()]], own["together"])
+    for name in some.keys() - set(by_row):
+        group, observed = _between_frames(name, of, some[name])
+        key = group.tobytes()
+        if key not in cache:
+            score = np.bincount(of.frame, of.score, minlength=of.frames)
+            cache[key] = ranks.permuted_units(
+                of.code, of.frame, group, score, of.levels, of.table, permutations=drawn, seed=seed
+            )
+        _p(found[name], *cache[key], found[name]["together"] / observed)
+
+
+def _between_frames(name: str, of: Used, values: Floats) -> tuple[Any, float]:
+    """Groups of equal values among frames, from the lowest, and the spread of the rows' ranks."""
+    first = np.zeros(of.frames)
+    first[of.frame] = values
+    if (first[of.frame] != values).any():
+        raise UsageError(f"{name} is a metric of frames (F) but has several values in one frame; give it another level")
+    rank = places(np.sort(values)) / 2
+    return ties(np.sort(first)).astype(np.int32), math.sqrt(float(rank @ rank))
+
+
+def _p(own: dict[str, Any], totals: Ints, together: Floats, observed: float) -> None:
+    """p-values: how often permutations tell as much. A smaller sum of digammas is more information."""
+    own["p"] = (1 + int((totals <= own["total"]).sum())) / (1 + len(totals))
+    reached = np.abs(together) >= abs(observed) * (1 - 1e-9)
+    own["spearman_p"] = (1 + int(reached.sum())) / (1 + len(totals))
+
+
+def _finished(table: pd.DataFrame, notes: dict[str, Any]) -> pd.DataFrame:
+    """The table with its columns in order, adjusted p-values and warnings."""
+    table = table.reindex(columns=[*COLUMNS, "of", "spearman_p"])
+    table["p_adjusted"] = adjusted(table["p"].to_numpy(np.float64))
+    table["spearman_p_adjusted"] = adjusted(table["spearman_p"].to_numpy(np.float64))
+    share = table["n_missing"].to_numpy(np.float64) / np.maximum(table["of"].to_numpy(np.float64), 1)
+    warned = (share > MANY_MISSING) & (table["message"] == "").to_numpy()
+    table.loc[warned, "message"] = [f"{100 * part:.0f} % of the values are missing" for part in share[warned]]
+    kinds = dict.fromkeys(("metric", "level", "rows", "message"), "str") | dict.fromkeys(("n_used", "n_missing"), "int64")
+    table = table[list(COLUMNS)].astype({name: kinds.get(name, "float64") for name in COLUMNS})
+    table = table.sort_values("importance", ascending=False, kind="stable", na_position="last", ignore_index=True)
+    table.attrs = notes
+    return table
+
+
+def adjusted(p: Floats) -> Floats:
+    """p-values after Benjamini and Hochberg 1995; NaN stays and does not count."""
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(-p[known], kind="stable")]
+    out = p.copy()
+    out[order] = np.minimum.accumulate(p[order] * len(order) / np.arange(len(order), 0, -1))
+    return out

@@ -1,0 +1,1 @@
+"""Seeded permutations inside compiled code; their plain twins are in ``ranks/reference.py``."""
