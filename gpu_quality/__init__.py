@@ -15,8 +15,10 @@ _HOMES = {
     "RunConfig": "config",
     "Store": "store.store",
     "check": "api.check",
+    "compare": "api.evaluate",
     "convert": "api.convert",
     "duplicates": "api.duplicates",
+    "evaluate": "api.evaluate",
     "explain": "api",
     "feature": "registry",
     "metric": "registry",
@@ -37,8 +39,10 @@ __all__ = [  # noqa: PLE0604, RUF100
     "Store",
     "__version__",
     "check",
+    "compare",
     "convert",
     "duplicates",
+    "evaluate",
     "explain",
     "feature",
     "metric",
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
     from gpu_quality.api.check import check
     from gpu_quality.api.convert import convert
     from gpu_quality.api.duplicates import duplicates
+    from gpu_quality.api.evaluate import compare, evaluate
     from gpu_quality.api.search import search
     from gpu_quality.config import RunConfig
     from gpu_quality.errors import GpuQualityError
@@ -70,7 +75,7 @@ def __getattr__(name: str) -> Any:
     """Load a public name, or a public module, on first use: importing the package stays quick."""
     if name in _HOMES:
         return getattr(importlib.import_module(f"gpu_quality.{_HOMES[name]}"), name)
-    if name in ("functional", "kernels", "errors", "analysis", "authoring"):
+    if name in ("functional", "kernels", "errors", "analysis", "authoring", "evaluation"):
         return importlib.import_module(f"gpu_quality.{name}")
     raise AttributeError(f"module 'gpu_quality' has no attribute {name!r}")
 

@@ -3,8 +3,8 @@
 import gpu_quality as gq
 
 NAMES = {
-    "Dataset", "GpuQualityError", "RunConfig", "Store", "__version__", "check", "convert", "duplicates", "explain", "feature", "metric",
-    "open_dataset", "open_store", "reader", "report", "run", "score", "search", "writer",
+    "Dataset", "GpuQualityError", "RunConfig", "Store", "__version__", "check", "compare", "convert", "duplicates", "evaluate",
+    "explain", "feature", "metric", "open_dataset", "open_store", "reader", "report", "run", "score", "search", "writer",
 }  # fmt: skip
 
 

@@ -79,3 +79,12 @@ def test_nothing_names_a_registry_host_or_a_path_of_one_machine(path):
         text = path.read_text(encoding="utf-8")
         assert "://" not in text
         assert "/home/" not in text
+
+
+def test_the_table_of_parity_is_todays():
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("table_of_parity", ROOT / "scripts" / "table_of_parity.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.replaced(README) == README, "run scripts/table_of_parity.py --write README.md"

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gpu_quality import __version__
-from gpu_quality.cli import check, convert, doctor, duplicates, metric, model, run, search, stores
+from gpu_quality.cli import check, convert, doctor, duplicates, evaluate, metric, model, run, search, stores
 from gpu_quality.cli.common import show_error
 from gpu_quality.errors import GpuQualityError, UsageError
 
@@ -42,6 +42,8 @@ _VERBS: tuple[Callable[..., None], ...] = (
     stores.repair,
     check.check,
     convert.convert,
+    evaluate.evaluate,
+    evaluate.compare,
     search.search,
     duplicates.duplicates,
     doctor.doctor,

@@ -126,6 +126,8 @@ class Store:
 
     def retire(self, layer: str) -> None:
         """Remove a layer."""
+        for key in [key for key in self.types if key[0] == layer]:
+            del self.types[key]  # one of the same name may have other columns
         layers.retire(self.path, layer)
 
     def drop_shards(self, layer: str, names: Iterable[str]) -> None:
