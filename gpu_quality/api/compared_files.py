@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from gpu_quality.annotations import Dataset
 from gpu_quality.api import inputs
 from gpu_quality.api.compared import Compared, as_written, comparison, of_kind, side
 from gpu_quality.api.progress import Progress
 from gpu_quality.config import RunConfig
+from gpu_quality.data.arrow_frames import tables_as_files
 from gpu_quality.data.formats.json_whole import load_json, load_results
 from gpu_quality.errors import UsageError
 from gpu_quality.evaluation.coco_files import read_coco
+from gpu_quality.evaluation.evaluator import Evaluator
 from gpu_quality.evaluation.instances import Kind
 from gpu_quality.kernels.results import Results
 
@@ -28,9 +31,12 @@ def of_files(
     COCO files keep every bit of their boxes. `missing_scores`: predictions without a score are kept; `inclusive` as `evaluate`
     has it. Raises `UsageError` for what cannot be read, and where not one row of a side can be used.
     """
+    if _are_tensors(labels) and _are_tensors(predictions):
+        return _of_tensors(labels, predictions, kind)
     parsed = _both_coco(labels, predictions, kind)
     if parsed is None:
-        found = _of_any_files(labels, predictions, kind, progress, inclusive=inclusive)
+        with tables_as_files(labels, {"predictions": predictions}) as (filed, named):
+            found = _of_any_files(filed, (named or {})["predictions"], kind, progress, inclusive=inclusive)
     else:
         sets = read_coco(*parsed, kind=kind, missing_scores=missing_scores)
         rows = zip(sets.label_ids, sets.label_rows.tolist(), strict=True)
@@ -48,6 +54,25 @@ def of_files(
         )
         _refuse_if_nothing_is_left(found)
     return found
+
+
+def _are_tensors(given: Any) -> bool:
+    """Whether a side is a list of torchmetrics' dictionaries, one per image."""
+    if not isinstance(given, list | tuple) or not given or not all(isinstance(image, Mapping) for image in given):
+        return False
+    return any(isinstance(value, torch.Tensor) for value in given[0].values())
+
+
+def _of_tensors(labels: Sequence[Any], predictions: Sequence[Any], kind: Kind) -> Compared:
+    """Both sides as dictionaries of tensors; images are called by their place, classes by their number."""
+    if kind not in ("box", "mask", "keypoints"):
+        raise UsageError(f"dictionaries of tensors are compared by box, mask or keypoints, not by {kind!r}")
+    evaluator = Evaluator(kind=kind)
+    evaluator.update(predictions, labels)
+    seen = evaluator.collect()
+    own, found = ([str(row) for row in range(len(rows))] for rows in (seen.labels, seen.predictions))
+    frames, classes = [str(row) for row in range(seen.frames)], tuple(str(label) for label in seen.class_ids)
+    return Compared(seen.labels, seen.predictions, frames, classes, own, found, kind, sources=_named(labels, predictions))
 
 
 def _refuse_if_nothing_is_left(found: Compared) -> None:

@@ -49,7 +49,8 @@ def evaluate(
     """Compare labels with predictions and return every figure, curve and outcome.
 
     Either a store (`predictions` then names one of its prediction sets, where it has several), or `labels` and `predictions` as
-    paths of any format, as paths with their format ({"path": …, "format": "boxes_xywh"}), or as parsed COCO objects. `iou` and
+    paths of any format, as paths with their format ({"path": …, "format": "boxes_xywh"}), as parsed COCO objects, as tables in
+    memory (pandas, Polars, PyArrow), or as lists of torchmetrics' dictionaries of tensors, one per image. `iou` and
     `confidence` (0..1) say where counts, outcomes and matrices are read. `classes` keeps these alone. `missing_score` is the
     confidence of predictions that have none. `inclusive`: boxes name their last pixel, as those of the VOC development kit
     do (VOC's own files are known to, and need no flag). `slices` are SQL conditions on columns of objects or frames of a
@@ -82,7 +83,7 @@ def _rules(
     """The protocol with what was asked for."""
     rules = protocol if isinstance(protocol, EvaluationProtocol) else replace(protocol_named(protocol), inclusive=inclusive)
     if kind not in KINDS:
-        elsewhere = {"class": "gpu_quality.api.evaluate_answers", "semantic": "gpu_quality.evaluation.semantic"}.get(kind)
+        elsewhere = {"class": "gpu_quality.api.evaluate_answers", "semantic": "gpu_quality.api.evaluate_semantic"}.get(kind)
         hint = f"figures of this kind: {elsewhere}" if elsewhere else close(kind, KINDS)
         raise UsageError(f"kind {kind!r} is none of {', '.join(KINDS)}", hint=hint)
     if kind == "keypoints" and rules.name == "coco" and rules.areas and rules.areas[1].name == "small":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpu_quality.cli.common import JsonFlag, QuietFlag, clean, print_json, records, show_error, stderr
-from gpu_quality.cli.evaluated import SHOWN, as_json, more, remarks, show, show_answers, table
+from gpu_quality.cli.evaluated import SHOWN, as_json, more, remarks, show, show_answers, show_maps, table
 from gpu_quality.cli.progress import TerminalProgress
 from gpu_quality.errors import GateError, UsageError
 
@@ -32,7 +32,10 @@ def evaluate(
         str, typer.Option(help="coco, voc07, voc12, openimages, labelbox, fiftyone, encord, encord-db, tide or confusion.")
     ] = "coco",
     kind: Annotated[
-        str, typer.Option(help="box, mask, keypoints, oriented, polygon, line or point; class: the answers.")
+        str,
+        typer.Option(
+            help="box, mask, keypoints, oriented, polygon, line or point; class: the answers; semantic: folders of class maps."
+        ),
     ] = "box",
     iou: Annotated[float, typer.Option(help="Overlap at which counts, matrices and outcomes are read.")] = 0.5,
     confidence: Annotated[float, typer.Option(help="Confidence from which predictions count there.")] = 0.25,
@@ -66,11 +69,17 @@ def evaluate(
 
     progress = TerminalProgress(stderr(), quiet=quiet or json)
     given = _named(labels, labels_format, "--labels"), _named(predictions, predictions_format, "--predictions")
-    if kind == "class":
-        others = {"--classes": classes, "--slices": slices, "--missing-score": missing_score is not None,
-                  "--bootstrap": bootstrap, "--tide": tide, "--calibration": calibration, "--lrp": lrp,
+    if kind in ("class", "semantic"):
+        others = {"--classes": classes if kind == "class" else None, "--slices": slices, "--bootstrap": bootstrap,
+                  "--missing-score": missing_score is not None, "--tide": tide, "--calibration": calibration, "--lrp": lrp,
                   "--inclusive": inclusive, "--protocol": protocol != "coco"}  # fmt: skip
-        _of_answers(out, *given, fail_on or (), [flag for flag, value in others.items() if value], progress, json, quiet)
+        named = [flag for flag, value in others.items() if value]
+        if named:
+            raise UsageError(f"--kind {kind} does not go with {', '.join(named)}", hint="these are about objects")
+        if kind == "class":
+            _of_answers(out, *given, fail_on or (), progress, json, quiet)
+        else:
+            _of_maps(out, labels, predictions, _names(classes), fail_on or (), progress, json, quiet)
         return
     found = look(
         out, labels=given[0], predictions=given[1], protocol=protocol, kind=kind, iou=iou, confidence=confidence,  # type: ignore[arg-type]
@@ -128,15 +137,13 @@ def _judge(gates: "list[Gate]", *, json: bool, quiet: bool) -> None:
 
 
 def _of_answers(
-    out: str | None, labels: Any, predictions: Any, fail_on: "list[str] | tuple[()]", others: list[str], progress: "Progress",
-    json: bool, quiet: bool,
+    out: str | None, labels: Any, predictions: Any, fail_on: "list[str] | tuple[()]", progress: "Progress", json: bool,
+    quiet: bool,
 ) -> None:  # fmt: skip
     """Answers about frames and objects, question by question."""
     from gpu_quality.api.evaluate_answers import evaluate_answers, figures_of
     from gpu_quality.api.gates import look_at_gates
 
-    if others:
-        raise UsageError(f"--kind class does not go with {', '.join(others)}", hint="these are about objects")
     found = evaluate_answers(out, labels=labels, predictions=predictions, progress=progress)
     gates = look_at_gates(figures_of(found), fail_on)
     if json:
@@ -144,6 +151,27 @@ def _of_answers(
     else:
         show_answers(found, quiet=quiet)
     _judge(gates, json=json, quiet=quiet)
+
+
+def _of_maps(
+    out: str | None, labels: Any, predictions: Any, classes: tuple[str, ...], fail_on: "list[str] | tuple[()]",
+    progress: "Progress", json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """A class for every pixel, folder against folder."""
+    from gpu_quality.api.evaluate_semantic import evaluate_semantic
+    from gpu_quality.api.gates import look_at_gates
+
+    if out is not None or labels is None or predictions is None:
+        raise UsageError("--kind semantic compares two folders of PNG maps", hint="name them with --labels and --predictions")
+    found = evaluate_semantic(labels, predictions, classes=classes, progress=progress)
+    gates = look_at_gates({**found["metrics"], **{row["class"]: row for row in found["per_class"]}}, fail_on)
+    if json:
+        _print(found, gates)
+    else:
+        show_maps(found, quiet=quiet)
+    _judge(gates, json=json, quiet=quiet)
+    if found["problems"]:
+        raise typer.Exit(3)
 
 
 def compare(

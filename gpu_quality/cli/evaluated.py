@@ -131,3 +131,14 @@ def show_answers(found: dict[str, Any], *, quiet: bool) -> None:
         table(clean(title, 400), rows, ["class", "labels", "precision", "recall", "f1", "auc"])
     for note in () if quiet else found["warnings"]:
         stderr().print(f"note: {clean(note, 400)}", markup=False)
+
+
+def show_maps(found: dict[str, Any], *, quiet: bool) -> None:
+    """Figures of class maps, the lowest IoU first, and the pairs that could not be compared."""
+    import pandas as pd
+
+    rows = pd.DataFrame(found["per_class"]).sort_values("iou", na_position="last")
+    head = ", ".join(f"{key} {value:.4f}" for key, value in found["metrics"].items() if value is not None)
+    table(f"{counted(found['frames'], 'map')}: {head}", rows, ["class", "pixels", "iou", "dice", "recall", "precision"])
+    for problem in () if quiet else found["problems"][:20]:
+        stderr().print(f"note: {clean(problem['id'], 200)}: {clean(problem['detail'], 200)}", markup=False)
