@@ -15,9 +15,12 @@ def table() -> str:
     """All built-in metrics as Markdown, a table for each topic."""
     registry.load_built_in()
     lines = [EXAMPLE, ""]
-    for topic, nodes in by_topic().items():
+    for topic, every in by_topic().items():
+        nodes = [node for node in every if node.module.startswith("gpu_quality.")]
+        if not nodes:
+            continue
         lines += [f"**{topic}**", "", "| metric | per | unit | range | bad | what it means |", "|---|---|---|---|---|---|"]
-        for node in (n for n in nodes if n.module.startswith("gpu_quality.")):
+        for node in nodes:
             bad = "" if node.bad == "neither" else node.bad
             cells = (f"`{node.name}`", node.per, node.unit, range_of(node), bad, node.summary)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
