@@ -24,3 +24,9 @@ def test_report_stays_a_function_after_its_package_is_imported():
     import gpu_quality.reports  # noqa: F401
 
     assert callable(gq.report)
+
+
+def test_what_a_training_loop_needs_is_at_hand():
+    for name in gq.evaluation.__all__:
+        assert getattr(gq.evaluation, name).__doc__, name
+    assert not hasattr(gq.evaluation, "nothing_of_the_kind")
