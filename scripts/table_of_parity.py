@@ -1,14 +1,15 @@
 """Print the README's table of who computes what, one data set under every protocol; `--write FILE`, `--check FILE`."""
 
-import argparse
 import random
 import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
+from readme_table import Place
+
 import gpu_quality as gq
 
-BEGIN, END = "<!-- parity:begin -->", "<!-- parity:end -->"
 WHY = {
     "coco": ("pycocotools, torchmetrics, faster-coco-eval", "best score first, 101 recall points, mean over IoU .50 to .95; "
              "crowds absorb; a class without labels costs nothing; at most 100 detections per class and image"),
@@ -87,29 +88,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}" if value <= 1 else f"{value:.2f}"
 
 
-def replaced(text: str) -> str:
-    """A README with the table between its markers. Raises `SystemExit` where it has none."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"there is no {BEGIN} … {END} in the file")
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the table between the file's markers")
-    parser.add_argument("--check", type=Path, metavar="FILE", help="exit 1 if the file's table is not this one")
-    options = parser.parse_args()
-    if options.check:
-        text = options.check.read_text(encoding="utf-8")
-        return int(replaced(text) != text)
-    if options.write:
-        options.write.write_text(replaced(options.write.read_text(encoding="utf-8")), encoding="utf-8")
-    else:
-        sys.stdout.write(table() + "\n")
-    return 0
-
+PLACE = Place("parity", table)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(PLACE.main(__doc__))

@@ -11,11 +11,13 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import ArrayLike
 
 from gpu_quality.analysis.correlation import correlation
 from gpu_quality.analysis.importance_rows import Floats, Ints, Rows, Used, middles, patterns, places, rows_of, ties
 from gpu_quality.errors import UsageError
+from gpu_quality.functional.inference import benjamini_hochberg
 from gpu_quality.kernels import ranks
 from gpu_quality.kernels.ranks.coding import information
 
@@ -227,8 +229,8 @@ def _p(own: dict[str, Any], totals: Ints, together: Floats, observed: float) -> 
 def _finished(table: pd.DataFrame, notes: dict[str, Any]) -> pd.DataFrame:
     """The table with its columns in order, adjusted p-values and warnings."""
     table = table.reindex(columns=[*COLUMNS, "of", "spearman_p"])
-    table["p_adjusted"] = adjusted(table["p"].to_numpy(np.float64))
-    table["spearman_p_adjusted"] = adjusted(table["spearman_p"].to_numpy(np.float64))
+    table["p_adjusted"] = _adjusted(table["p"])
+    table["spearman_p_adjusted"] = _adjusted(table["spearman_p"])
     share = table["n_missing"].to_numpy(np.float64) / np.maximum(table["of"].to_numpy(np.float64), 1)
     warned = (share > MANY_MISSING) & (table["message"] == "").to_numpy()
     table.loc[warned, "message"] = [f"{100 * part:.0f} % of the values are missing" for part in share[warned]]
@@ -239,10 +241,7 @@ def _finished(table: pd.DataFrame, notes: dict[str, Any]) -> pd.DataFrame:
     return table
 
 
-def adjusted(p: Floats) -> Floats:
-    """p-values after Benjamini and Hochberg 1995; NaN stays and does not count."""
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(-p[known], kind="stable")]
-    out = p.copy()
-    out[order] = np.minimum.accumulate(p[order] * len(order) / np.arange(len(order), 0, -1))
-    return out
+def _adjusted(p: "pd.Series[float]") -> Floats:
+    """p-values after Benjamini and Hochberg; NaN stays and does not count."""
+    found: Floats = benjamini_hochberg(torch.tensor(p.to_numpy(np.float64))).numpy()
+    return found

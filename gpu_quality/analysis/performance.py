@@ -8,16 +8,17 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from gpu_quality.analysis.importance_rows import numeric
 from gpu_quality.errors import UsageError
+from gpu_quality.functional.inference import wilson
 
 MOST_BINS: Final = 50
 ROWS_PER_BIN: Final = 20
 FEWEST_OF_CLASS: Final = 20
 """A class with fewer rows is listed, not drawn."""
-Z: Final = 1.96
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -110,18 +111,8 @@ def _of_rows(values: Floats, hit: Floats, part: Ints, edges: ArrayLike) -> Perfo
     return Performance(own.bins, own.missing, own.mean, own.n, own.edges, own.weak, rows)
 
 
-def wilson(successes: Ints, n: Ints) -> tuple[Floats, Floats]:
-    """Wilson's 95 % interval of a share; NaN where n is 0."""
-    count = np.where(n > 0, n, np.nan)
-    p = successes / count
-    center = p + Z * Z / (2 * count)
-    spread = Z * np.sqrt(p * (1 - p) / count + Z * Z / (4 * count * count))
-    scale = 1 + Z * Z / count
-    return np.where(p == 0, 0.0, (center - spread) / scale), np.where(p == 1, 1.0, (center + spread) / scale)
-
-
 def _rates(n: Ints, successes: Ints, mean: float) -> dict[str, NDArray[Any]]:
-    low, high = wilson(successes, n)
+    low, high = (end.numpy() for end in wilson(torch.from_numpy(successes), torch.from_numpy(n)))
     rate = successes / np.where(n > 0, n, np.nan)
     marked = (low > mean) | (high < mean)
     return {"n": n, "successes": successes, "rate": rate, "rate_low": low, "rate_high": high, "marked": marked}

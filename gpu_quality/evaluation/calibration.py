@@ -7,9 +7,9 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from gpu_quality.errors import UsageError
-from gpu_quality.evaluation.intervals import wilson
 from gpu_quality.evaluation.rates import optional, rate
 from gpu_quality.evaluation.resampling import Figures
+from gpu_quality.functional.inference import wilson
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from gpu_quality.evaluation.intervals import Interval
 from gpu_quality.evaluation.matching import Slices
 from gpu_quality.evaluation.protocol import COCO, EvaluationProtocol
 from gpu_quality.evaluation.resampling import figures_of_all
+from gpu_quality.functional.inference import benjamini_hochberg
 
 if TYPE_CHECKING:
     from gpu_quality.evaluation import overlaps
@@ -84,7 +85,7 @@ def _adjusted(p: Float64[Tensor, " v"], keys: tuple[Key, ...]) -> Float64[Tensor
     raised = p.clone()
     for name in dict.fromkeys(key.name for key in keys if key.class_row >= 0):
         rows = torch.tensor([i for i, key in enumerate(keys) if key.name == name and key.class_row >= 0])
-        raised[rows] = intervals.benjamini_hochberg(p[rows])
+        raised[rows] = benjamini_hochberg(p[rows])
     return raised
 
 

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from reference import importance as obvious
 
 from gpu_quality.analysis.correlation import redundant
-from gpu_quality.analysis.importance import adjusted, importance
+from gpu_quality.analysis.importance import importance
 from gpu_quality.analysis.importance_rows import iou_levels, levels
+from gpu_quality.functional.inference import benjamini_hochberg
 from gpu_quality.kernels.ranks.coding import hashed
 
 FAST = {"permutations": 99, "half_samples": 20}
@@ -84,7 +86,7 @@ def test_p_of_independent_metrics_is_uniform(level: str) -> None:
     values = rng.normal(size=(100, 60))[frame] if level == "F" else rng.normal(size=(400, 60))
     values[:, ::2] = np.round(values[:, ::2])  # heavy ties
     found = importance(pd.DataFrame(values), y, frames=frame, level=level, permutations=199, half_samples=2)
-    for p in (found.p, adjusted(found.p.to_numpy())):
+    for p in (found.p, benjamini_hochberg(torch.tensor(found.p.to_numpy()))):
         assert p.min() > 0.0005
     assert 0.35 < found.p.mean() < 0.65
     assert 0 <= (found.p <= 0.1).mean() < 0.25
@@ -172,16 +174,6 @@ def test_scipy_finds_the_same_correlations(fine: bool) -> None:
     weak = one(np.random.default_rng(1).normal(size=500) + 0.05 * target, target, permutations=1999)
     x = np.random.default_rng(1).normal(size=500) + 0.05 * target
     assert weak.spearman_p_adjusted == pytest.approx(stats.spearmanr(x, target).pvalue, abs=0.04)
-
-
-def test_adjusted_p_values() -> None:
-    from scipy import stats
-
-    p = np.array([0.01, 0.04, 0.03, np.nan, 0.8, 0.01])
-    known = ~np.isnan(p)
-    np.testing.assert_allclose(adjusted(p)[known], stats.false_discovery_control(p[known]))
-    np.testing.assert_allclose(adjusted(p)[known], obvious.adjusted(p[known].tolist()))
-    assert np.isnan(adjusted(p)[3])
 
 
 def test_same_seed_same_bytes_and_another_order_of_columns() -> None:

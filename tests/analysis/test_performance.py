@@ -2,21 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 from reference import importance as obvious
 
-from gpu_quality.analysis.performance import by_class, performance, wilson
+from gpu_quality.analysis.performance import by_class, performance
 from gpu_quality.errors import UsageError
-from gpu_quality.evaluation import intervals
-
-
-def test_worked_values_of_the_interval() -> None:
-    low, high = wilson(np.array([8, 0, 0]), np.array([10, 20, 0]))
-    np.testing.assert_allclose(np.round([low, high], 6), [[0.490157, 0, np.nan], [0.943319, 0.161130, np.nan]])
-    k, n = np.arange(50), np.full(50, 49)
-    np.testing.assert_allclose(wilson(k, n), obvious.wilson_all(k, n), atol=1e-12)
-    peer = intervals.wilson(torch.from_numpy(k), torch.from_numpy(n))
-    np.testing.assert_allclose(wilson(k, n), np.stack(peer), rtol=0, atol=1e-15)
 
 
 @pytest.mark.parametrize("kind", ["smooth", "tied", "skewed"])

@@ -91,20 +91,18 @@ def test_ranges_read_well() -> None:
 
 def test_the_script_writes_between_the_markers_and_nowhere_else(script: ModuleType, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{script.BEGIN}\noutdated\n{script.END}\nafter\n", encoding="utf-8")
-    text = script.replaced(readme.read_text(encoding="utf-8"))
-    assert text.startswith(f"before\n{script.BEGIN}\n")
-    assert text.endswith(f"{script.END}\nafter\n")
+    readme.write_text("before\n<!-- metrics:begin -->\noutdated\n<!-- metrics:end -->\nafter\n", encoding="utf-8")
+    text = script.PLACE.replaced(readme.read_text(encoding="utf-8"))
+    assert text.startswith("before\n<!-- metrics:begin -->\n")
+    assert text.endswith("<!-- metrics:end -->\nafter\n")
     assert "outdated" not in text
-    assert script.replaced(text) == text
+    assert script.PLACE.replaced(text) == text
     assert all(f"| `{name}` |" in text for name, node in registry.metrics().items() if node.module.startswith("gpu_quality."))
     assert all(line.count(" | ") == 5 for line in text.splitlines() if line.startswith("| `"))
     with pytest.raises(SystemExit, match="metrics:begin"):
-        script.replaced("no markers")
+        script.PLACE.replaced("no markers")
 
 
 def test_the_readme_holds_the_table_of_today(script: ModuleType) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    if script.BEGIN not in text:
-        pytest.skip("the README has no table of metrics yet")
-    assert script.replaced(text) == text, "run scripts/table_of_metrics.py --write README.md"
+    assert script.PLACE.replaced(text) == text, "run scripts/table_of_metrics.py --write README.md"

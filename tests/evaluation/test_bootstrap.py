@@ -18,6 +18,7 @@ from gpu_quality.evaluation.matching import match
 from gpu_quality.evaluation.protocol import COCO, COCO_KEYPOINTS, TIDE, VOC12, AreaRange, EvaluationProtocol
 from gpu_quality.evaluation.resampling import resample, sequence_units
 from gpu_quality.evaluation.set_comparison import compare_sets
+from gpu_quality.functional import inference
 from tests.evaluation.coco_sets import made
 
 CLASSES, FRAMES = 3, 8
@@ -177,7 +178,7 @@ def test_the_better_of_two_sets_is_found_and_equal_ones_are_equal() -> None:
     assert told.p[place] == pytest.approx(2 / 201)
     assert told.p_adjusted[place] == told.p[place]
     rows = [told.keys.index(Key("AP", k)) for k in range(2)]
-    assert torch.equal(told.p_adjusted[rows], intervals.benjamini_hochberg(told.p[rows]))
+    assert torch.equal(told.p_adjusted[rows], inference.benjamini_hochberg(told.p[rows]))
     assert Key("F1", 1) in told.keys
     same = compare_sets(labels, good, good, frames=60, resamples=20, per_class=False)
     assert same.p[:3].tolist() == [1, 1, 1]

@@ -10,8 +10,8 @@ from sklearn.metrics import brier_score_loss
 
 from gpu_quality.errors import UsageError
 from gpu_quality.evaluation.calibration import equal_width_edges, reliability, resampled_calibration
-from gpu_quality.evaluation.intervals import wilson
 from gpu_quality.evaluation.resampling import resample
+from gpu_quality.functional.inference import wilson
 from tests.reference import figures as slow
 
 

@@ -9,6 +9,7 @@ from scipy import stats
 
 from gpu_quality.errors import EmptyInputError, UnknownNameError, UsageError
 from gpu_quality.evaluation import intervals, resampling
+from gpu_quality.functional import inference
 
 
 def mean_of(x):
@@ -17,7 +18,7 @@ def mean_of(x):
 
 
 def test_wilson_worked_values():
-    low, high = intervals.wilson(torch.tensor([8, 0, 20, 0]), torch.tensor([10, 20, 20, 0]))
+    low, high = inference.wilson(torch.tensor([8, 0, 20, 0]), torch.tensor([10, 20, 20, 0]))
     assert low[0].item() == pytest.approx(0.490157, abs=5e-7)
     assert high[0].item() == pytest.approx(0.943319, abs=5e-7)
     assert low[1].item() == 0
@@ -31,7 +32,7 @@ def test_wilson_worked_values():
 def test_wilson_equals_scipy():
     n = torch.arange(1, 60).repeat_interleave(3)
     k = (n * torch.tensor([0.1, 0.5, 0.95]).repeat(59)).long()
-    low, high = intervals.wilson(k, n, z=float(stats.norm.ppf(0.975)))
+    low, high = inference.wilson(k, n, z=float(stats.norm.ppf(0.975)))
     for i in range(len(n)):
         want = stats.binomtest(int(k[i]), int(n[i])).proportion_ci(method="wilson")
         assert (low[i].item(), high[i].item()) == pytest.approx((want.low, want.high), abs=1e-12)
@@ -204,11 +205,11 @@ def test_comparison_uses_the_same_weights_for_both():
 def test_benjamini_hochberg_equals_scipy():
     p = np.random.default_rng(1).random(30) ** 3
     given = torch.from_numpy(np.concatenate([p[:10], [np.nan], p[10:]]))
-    got = intervals.benjamini_hochberg(given)
+    got = inference.benjamini_hochberg(given)
     assert got[10].isnan()
     kept = torch.cat([got[:10], got[11:]])
     np.testing.assert_allclose(kept, stats.false_discovery_control(p), rtol=1e-12)
-    assert intervals.benjamini_hochberg(torch.zeros(0, dtype=torch.float64)).shape == (0,)
+    assert inference.benjamini_hochberg(torch.zeros(0, dtype=torch.float64)).shape == (0,)
 
 
 def test_wrong_options():
