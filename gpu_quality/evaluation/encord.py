@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int8, Int64
 from torch import Tensor
 
 from gpu_quality.errors import UsageError
+from gpu_quality.evaluation import reasons
 from gpu_quality.evaluation.average_precision import Ranking, average_precision, class_count, rankings
 from gpu_quality.evaluation.instances import Instances, Kind
 from gpu_quality.evaluation.matching import Matches, match
@@ -20,15 +21,8 @@ from gpu_quality.evaluation.rates import mean_of_known, optional, rate
 if TYPE_CHECKING:
     from gpu_quality.evaluation.overlaps import Comparison
 
-REASONS: Final = ("", "no_overlap", "iou_too_low", "already_matched")
+REASONS: Final = ("", *reasons.REASONS)
 """Why a prediction is false, by code; 0 = it is true."""
-TEXTS: Final = (
-    "",
-    "No overlapping label of class `{name}`.",
-    "IOU too low.",
-    "Prediction with higher confidence already matched label.",
-)
-"""The same in the words people know."""
 _SWEEP: Final = tuple(i / 10 for i in range(5, 11))
 
 
@@ -123,7 +117,8 @@ def evaluate(
 
 def texts(reason: Int8[Tensor, " n"], class_id: Int64[Tensor, " n"], names: Sequence[str]) -> list[str]:
     """The reason of each prediction as a sentence, "" for true ones; `names` are those of the classes."""
-    return [TEXTS[r].format(name=names[k]) for r, k in zip(reason.tolist(), class_id.tolist(), strict=True)]
+    codes = zip(reason.tolist(), class_id.tolist(), strict=True)
+    return [reasons.explain(REASONS[code], names[row]) if code else "" for code, row in codes]
 
 
 def _objects(
