@@ -60,18 +60,7 @@ def of_store(store: Store, name: str | None, kind: Kind, *, inclusive: bool = Fa
     Raises `UsageError` where one of them is missing or `name` leaves a choice.
     """
     origins = list(store.identity["origins"])
-    sets = origins[1:]
-    if not sets:
-        raise UsageError(
-            f"{store.path} holds no predictions", hint="gpu-quality run … --predictions NAME=PATH --out another folder"
-        )
-    if name is None and len(sets) > 1:
-        raise UsageError(
-            f"{store.path} holds {len(sets)} prediction sets: {', '.join(sets)}", hint="name one with --predictions NAME"
-        )
-    if name is not None and name not in sets:
-        raise UsageError(f"{store.path} holds no prediction set {name!r}", hint=f"it holds {', '.join(sets)}")
-    chosen = sets[0] if name is None else name
+    chosen = prediction_set(store, name)
     sizes = store.table("frame", ["frame", "height", "width"])
     table = store.objects()
     rows = np.asarray(table.column("origin").to_numpy())
@@ -87,9 +76,25 @@ def of_store(store: Store, name: str | None, kind: Kind, *, inclusive: bool = Fa
     classes = tuple(store.identity["classes"])
     return Compared(
         sides[0], sides[1], frames, classes, ids[0], ids[1], kind, comparison(kind, size), warnings=notes, origin=chosen,
-        suffix=f"_{chosen}" if len(sets) > 1 else "",
+        suffix=f"_{chosen}" if len(origins) > 2 else "",
         sources={"store": str(store.path)}, label_rows=found[0], prediction_rows=found[1],
     )  # fmt: skip
+
+
+def prediction_set(store: Store, name: str | None) -> str:
+    """The name of the prediction set that is meant. Raises `UsageError` where there is none or `name` leaves a choice."""
+    sets = list(store.identity["origins"])[1:]
+    if not sets:
+        raise UsageError(
+            f"{store.path} holds no predictions", hint="gpu-quality run … --predictions NAME=PATH --out another folder"
+        )
+    if name is None and len(sets) > 1:
+        raise UsageError(
+            f"{store.path} holds {len(sets)} prediction sets: {', '.join(sets)}", hint="name one with --predictions NAME"
+        )
+    if name is not None and name not in sets:
+        raise UsageError(f"{store.path} holds no prediction set {name!r}", hint=f"it holds {', '.join(sets)}")
+    return sets[0] if name is None else name
 
 
 def of_kind(table: Any, sides: Sequence[Ints], kind: Kind) -> tuple[list[Ints], tuple[str, ...]]:

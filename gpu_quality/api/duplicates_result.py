@@ -1,15 +1,11 @@
 """The answer of `duplicates`: what it holds, the sentence that tells how it came about, and how a store keeps it."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from gpu_quality.errors import CorruptError, LockedError, ResourceError
-from gpu_quality.store import layer
-from gpu_quality.store.layout import RESULTS, digest
-from gpu_quality.store.lock import writer_lock
-from gpu_quality.store.results import read_sums
+from gpu_quality.api.results import keep, kept
+from gpu_quality.errors import CorruptError
+from gpu_quality.store.layout import RESULTS
 from gpu_quality.store.store import Store
 from gpu_quality.text import number
 
@@ -78,34 +74,19 @@ def made_from(store: Store) -> dict[str, Any]:
 
 def save(store: Store, answer: Duplicates, name: str) -> Duplicates:
     """Write the answer beside the layers, unless somebody else is writing there or nobody may."""
-    table = answer.table()
-    data = {
-        f"{name}.parquet": layer.table_bytes({key: table[key] for key in table}),
-        f"{name}.json": json.dumps(answer.to_dict(), indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"),
-    }
-    try:
-        with writer_lock(store.path):
-            for file, part in data.items():
-                store.save_result(file, part)
-    except (LockedError, ResourceError) as error:
-        return replace(answer, notes=(*answer.notes, f"the groups are not kept in the store: {error}"))
-    return answer
+    refused = keep(store, name, answer.to_dict(), {"": answer.table()})
+    return replace(answer, notes=(*answer.notes, refused)) if refused else answer
 
 
 def saved(store: Store, name: str = OWN) -> Duplicates | None:
     """The answer that a store keeps; None where nobody asked yet. Raises `CorruptError` where it is not what was written."""
-    file = f"{name}.json"
-    sums = read_sums(store.path).get(file)
-    if sums is None:
+    found = kept(store, name)
+    if found is None:
         return None
     try:
-        data = (store.path / RESULTS / file).read_bytes()
-        if digest(data) not in sums:
-            raise ValueError(file)
-        found: Mapping[str, Any] = json.loads(data.decode("utf-8", "surrogatepass"))
         facts = {key: value for key, value in found.items() if key not in ("groups", "leaks", "notes")}
         return Duplicates(list(found["groups"]), dict(found["leaks"]), facts, tuple(map(str, found["notes"])))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (KeyError, TypeError, ValueError):
         raise CorruptError(
-            f"{RESULTS}/{file} is not what was written", hint=f"gpu-quality duplicates {store.path} makes it anew"
+            f"{RESULTS}/{name}.json is not what was written", hint=f"gpu-quality duplicates {store.path} makes it anew"
         ) from None

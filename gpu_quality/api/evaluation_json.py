@@ -22,7 +22,7 @@ def everything(found: "Evaluation") -> dict[str, Any]:
         "version": __version__,
         "protocol": found.protocol.name,
         "kind": found.compared.kind,
-        "params": {**_plain(found.protocol.options()), "iou": found.iou, "confidence": found.confidence, "seed": found.seed},
+        "params": {**plain(found.protocol.options()), "iou": found.iou, "confidence": found.confidence, "seed": found.seed},
         "inputs": dict(found.compared.sources),
         "counts": {
             "frames": len(found.compared.frames),
@@ -32,12 +32,12 @@ def everything(found: "Evaluation") -> dict[str, Any]:
             "ignored_predictions": int((outcome.outcome == reasons.PREDICTION_OUTCOMES.index("ignored")).sum()),
             "refused_rows": len(found.compared.refused),
         },
-        "metrics": _plain(found.summary),
-        "stats": _plain([None if value < 0 else value for value in found.stats]),
-        "per_class": _plain(found.per_class.reset_index().to_dict("records")),
-        "slices": _plain(found.by_slice.to_dict("records")) if found.slices else [],
+        "metrics": plain(found.summary),
+        "stats": plain([None if value < 0 else value for value in found.stats]),
+        "per_class": plain(found.per_class.reset_index().to_dict("records")),
+        "slices": plain(found.by_slice.to_dict("records")) if found.slices else [],
         "warnings": list(found.compared.warnings),
-        "problems": _plain([dict(problem) for problem in found.compared.problems[:1000]]),
+        "problems": plain([dict(problem) for problem in found.compared.problems[:1000]]),
     }
 
 
@@ -51,7 +51,7 @@ def calibration(evaluated: "Evaluation") -> dict[str, Any]:
          "high": float(found.high[i])}
         for i in range(len(edges) - 1)
     ]  # fmt: skip
-    return dict(_plain({"ece": found.ece, "mce": found.mce, "gap": found.gap, "brier": found.brier, "bins": bins}))
+    return dict(plain({"ece": found.ece, "mce": found.mce, "gap": found.gap, "brier": found.brier, "bins": bins}))
 
 
 def tide(evaluated: "Evaluation") -> dict[str, Any]:
@@ -60,15 +60,15 @@ def tide(evaluated: "Evaluation") -> dict[str, Any]:
     parts = zip(ERRORS, found.count.tolist(), found.dap.tolist(), strict=True)
     errors = [{"error": name, "count": count, "dAP": dap} for name, count, dap in parts]
     costs = {"FalsePos": found.false_positive, "FalseNeg": found.false_negative}
-    return dict(_plain({"AP": found.ap, "errors": errors, **costs}))
+    return dict(plain({"AP": found.ap, "errors": errors, **costs}))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Numbers, texts, lists and mappings that JSON knows; NaN is null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

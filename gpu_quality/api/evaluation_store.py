@@ -1,7 +1,7 @@
 """An evaluation in the store it is about: columns of outcomes, and files below ``results/`` that queries read."""
 
 import json
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ import torch
 
 from gpu_quality.api.evaluation import Evaluation
 from gpu_quality.api.outcomes import write_outcomes
+from gpu_quality.api.results import stored
 from gpu_quality.store.layer import as_table, table_bytes
 from gpu_quality.store.lock import writer_lock
 from gpu_quality.store.store import Store
@@ -32,17 +33,9 @@ def save(store: Store, found: Evaluation) -> list[str]:
     with writer_lock(store.path):
         store.save_result(f"{RESULT}{suffix}.json", json.dumps(found.to_dict()).encode())
         for name, table in tables.items():
-            data = {str(key): _stored(table[key]) for key in table}
+            data = {str(key): stored(table[key]) for key in table}
             store.save_result(f"{RESULT}_{name}{suffix}.parquet", table_bytes(as_table(data)))
     return written
-
-
-def _stored(column: "pd.Series[Any]") -> Any:
-    """A column as it is written: what has no value is null."""
-    values = column.to_numpy()
-    if values.dtype.kind == "f":
-        return np.ma.masked_invalid(values)
-    return values if values.dtype.kind in "iub" else [None if pd.isna(value) else str(value) for value in values]
 
 
 def _cells(found: Evaluation) -> pd.DataFrame:

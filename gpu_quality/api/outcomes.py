@@ -73,6 +73,11 @@ FACTS: Final[Mapping[str, Fact]] = {
     "acquisition_variance": Fact("frame", "fraction", "Mean variance of the predictions.", "low", (0.0, 0.25)),
 }  # fmt: skip
 """Columns by name; with several prediction sets in a store, `_<set>` is added to each."""
+UNJUDGED: Final = frozenset(
+    {"confidence", "mean_object_confidence"}
+    | {f"{what}_{name}" for what in ("prediction", "acquisition") for name in MEASURES[:4]}
+)
+"""Columns that know nothing of labels, so that they may explain why a prediction is right."""
 
 
 def write_outcomes(store: Store, found: Evaluation) -> list[str]:
@@ -86,6 +91,7 @@ def write_outcomes(store: Store, found: Evaluation) -> list[str]:
         f"{name}{suffix}": {
             "per": FACTS[name].per, "metric": name, "unit": FACTS[name].unit, "summary": FACTS[name].summary,
             "bad": FACTS[name].bad, "bounds": FACTS[name].bounds, "module": MODULE, "version": 1,
+            "judged": name not in UNJUDGED, "set": found.compared.origin,
             "options": {"iou": found.iou, "confidence": found.confidence, "kind": found.compared.kind},
         }
         for name in columns

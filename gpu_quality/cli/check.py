@@ -115,10 +115,10 @@ def _json(found: "Health", code: str | None, *, balance: bool) -> dict[str, Any]
 
 
 def _write(table: Any, form: str, to: str | None) -> None:
-    from gpu_quality.cli.stores import _csv_text, _json_text
+    from gpu_quality.cli.tabular import csv_text, json_text
     from gpu_quality.store.commit import commit_bytes
 
-    text = _json_text(table) if form == "json" else _csv_text(table)
+    text = json_text(table) if form == "json" else csv_text(table)
     if to is None:
         sys.stdout.write(text)
     else:

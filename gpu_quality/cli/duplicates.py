@@ -1,13 +1,11 @@
 """The verb `duplicates`: groups of frames that show the same, which one to keep, and what leaks between splits or runs."""
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from gpu_quality.cli.common import JsonFlag, Out, QuietFlag, clean, print_json, stderr, stdout
-from gpu_quality.errors import UsageError
+from gpu_quality.cli.tabular import Format, To, check_format, write_table
 from gpu_quality.text import counted, number
 
 if TYPE_CHECKING:
@@ -19,7 +17,6 @@ SHOWN: Final = 10
 """Groups that the terminal lists; a file takes all."""
 NAMED: Final = 6
 """Frames of a group, and pairs that leak, that the terminal lists."""
-FORMATS: Final = ("csv", "json", "parquet")
 
 
 def duplicates(
@@ -29,8 +26,8 @@ def duplicates(
     at_least: Annotated[
         float | None, typer.Option("--at-least", help="Similarity from which on a pair counts, instead of the defaults.")
     ] = None,
-    format: Annotated[str | None, typer.Option("--format", help="Write the table: csv, json or parquet.")] = None,  # noqa: A002
-    to: Annotated[str | None, typer.Option("--out", help="File that --format writes; stdout without it.")] = None,
+    format: Format = None,  # noqa: A002 - the flag's name
+    to: To = None,
     quiet: QuietFlag = False,
     json: JsonFlag = False,
 ) -> None:
@@ -42,47 +39,18 @@ def duplicates(
 
     gpu-quality duplicates runs/a --kind hash --at-least 0.95 --format csv --out copies.csv
     """
-    _refuse(format, to, json=json)
+    check_format(format, to, json=json)
     from gpu_quality.api.duplicates import duplicates as look
 
     found = look(out, against=against, kind=kind, at_least=at_least)
     if json:
         print_json(found.to_dict())
     elif format is not None:
-        _write(found, format, to)
+        write_table(found.table(), format, to)
     else:
         _show(found, stdout(), out)
     for note in () if quiet else found.notes:
         stderr().print(clean(note, 400), markup=False)
-
-
-def _refuse(format: str | None, to: str | None, *, json: bool) -> None:  # noqa: A002 - the flag's name
-    """Refuse what does not go together before anything is read."""
-    if format is not None and format not in FORMATS:
-        raise UsageError(f"--format {clean(format)}: choose csv, json or parquet")
-    if to is not None and format is None:
-        raise UsageError("--out names a file for --format, which is not given", hint="add --format csv, json or parquet")
-    if format == "parquet" and to is None:
-        raise UsageError("--format parquet needs a file", hint="add --out FILE.parquet")
-    if json and format is not None:
-        raise UsageError("--json prints one object and --format another table", hint="give one of them")
-
-
-def _write(found: "Duplicates", form: str, to: str | None) -> None:
-    """One row per frame of a group."""
-    from gpu_quality.cli.stores import _csv_text, _json_text
-    from gpu_quality.store.commit import commit_bytes
-    from gpu_quality.store.layer import table_bytes
-
-    table = found.table()
-    if form == "parquet":
-        commit_bytes(Path(str(to)), table_bytes({name: table[name] for name in table}))
-        return
-    text = _json_text(table) if form == "json" else _csv_text(table)
-    if to is None:
-        sys.stdout.write(text)
-    else:
-        commit_bytes(Path(to), text.encode("utf-8", "surrogateescape"))
 
 
 def _show(found: "Duplicates", console: "Console", where: str) -> None:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpu_quality.cli.common import JsonFlag, QuietFlag, clean, print_json, records, show_error, stderr
-from gpu_quality.cli.evaluated import SHOWN, as_json, more, remarks, show, show_answers, show_maps, table
+from gpu_quality.cli.evaluated import SHOWN, as_json, more, remarks, show, show_answers, show_maps
 from gpu_quality.cli.progress import TerminalProgress
+from gpu_quality.cli.tabular import show_table
 from gpu_quality.errors import GateError, UsageError
 
 if TYPE_CHECKING:
@@ -222,7 +223,11 @@ def compare(
         return
     whole = rows[~rows["figure"].str.contains("/")]
     columns = ["figure", "first", "second", "difference", "low", "high", "p", "message"]
-    table(f"{clean(second)} against {clean(first)}: 95 % intervals of the difference over resampled frames", whole, columns)
+    show_table(
+        f"{clean(second)} against {clean(first)}: 95 % intervals of the difference over resampled frames", whole, columns
+    )
     own = rows[rows["figure"].str.startswith("AP/")].sort_values("p_adjusted", kind="stable").head(SHOWN)
     if len(own):
-        table("AP of classes, the surest differences first", own, ["figure", "first", "second", "difference", "p_adjusted"])
+        show_table(
+            "AP of classes, the surest differences first", own, ["figure", "first", "second", "difference", "p_adjusted"]
+        )

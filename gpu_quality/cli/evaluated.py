@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from gpu_quality.cli.common import clean, records, stderr, stdout
+from gpu_quality.cli.tabular import cell, show_table
 from gpu_quality.text import counted
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def show(found: "Evaluation", ranges: "pd.DataFrame | None", *, quiet: bool) -> 
     if quiet:
         return
     total = found.grid((found.confidence,), (found.iou,), average="micro").iloc[0]
-    precision, recall, f1 = (_cell(float(total[name])) for name in ("precision", "recall", "f1"))
+    precision, recall, f1 = (cell(float(total[name])) for name in ("precision", "recall", "f1"))
     out.print(
         f"\nat confidence {found.confidence:g} and IoU {found.iou:g}: {int(total.tp):,} right, {int(total.fp):,} false, "
         f"{int(total.fn):,} missed; precision {precision}, recall {recall}, F1 {f1}",
@@ -50,14 +51,14 @@ def show(found: "Evaluation", ranges: "pd.DataFrame | None", *, quiet: bool) -> 
         title = f"{counted(len(labeled), 'class', 'classes')} of {len(rows):,} with labels, the lowest {by} first"
         title += f": the first {SHOWN}" if len(labeled) > SHOWN else ""
         columns = ["class", "AP", "AP50", "AR", "tp", "fp", "fn", "precision", "recall", "f1", "oLRP", "ECE"]
-        table(title, labeled.sort_values(by, kind="stable").head(SHOWN).reset_index(), columns)
+        show_table(title, labeled.sort_values(by, kind="stable").head(SHOWN).reset_index(), columns)
     if found.slices:
-        table("slices", found.by_slice, ["slice", "labels", "predictions", "AP", "AP50", "AR100"])
+        show_table("slices", found.by_slice, ["slice", "labels", "predictions", "AP", "AP50", "AR100"])
 
 
 def _intervals(ranges: "pd.DataFrame") -> None:
     head = ranges[~ranges["figure"].str.contains("/")]
-    table("95 % intervals over resampled frames", head, ["figure", "value", "low", "high", "message"])
+    show_table("95 % intervals over resampled frames", head, ["figure", "value", "low", "high", "message"])
 
 
 def more(found: "Evaluation", *, tide: bool, calibration: bool, lrp: bool) -> None:
@@ -66,40 +67,15 @@ def more(found: "Evaluation", *, tide: bool, calibration: bool, lrp: bool) -> No
 
     if tide:
         rows = pd.DataFrame(found.tide_summary()["errors"])
-        table("errors by kind, and the AP points each kind costs (TIDE)", rows, ["error", "count", "dAP"])
+        show_table("errors by kind, and the AP points each kind costs (TIDE)", rows, ["error", "count", "dAP"])
     if calibration:
         told = found.calibration_summary()
         rows = pd.DataFrame(told["bins"])
         title = f"calibration: ECE {told['ece']:.4f}, MCE {told['mce']:.4f}" if told["ece"] is not None else "calibration"
-        table(title, rows, ["confidence_from", "confidence_to", "count", "confidence", "right", "low", "high"])
+        show_table(title, rows, ["confidence_from", "confidence_to", "count", "confidence", "right", "low", "high"])
     if lrp:
         rows = found.per_class.reset_index().sort_values("oLRP", ascending=False).head(SHOWN)
-        table("optimal LRP (0 perfect, 1 nothing right)", rows, ["class", "oLRP", "threshold_LRP"])
-
-
-def table(title: str, rows: "pd.DataFrame", columns: list[str]) -> None:
-    """Some columns of a data frame under a title; those it does not have are left out."""
-    from rich.table import Table
-
-    kept = [name for name in columns if name in rows]
-    shown = Table(box=None, pad_edge=False)
-    for name in kept:
-        text = rows[name].dtype == object or str(rows[name].dtype) in ("str", "string")
-        shown.add_column(clean(name), justify="left" if text else "right")
-    for row in rows[kept].itertuples(index=False):
-        shown.add_row(*(_cell(value) for value in row))
-    stdout().print(f"\n{title}", markup=False)
-    stdout().print(shown)
-
-
-def _cell(value: Any) -> str:
-    from rich.markup import escape
-
-    if value is None or value != value:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.0f}" if value.is_integer() and abs(value) > 1 else f"{value:.4f}"
-    return escape(clean(value, 60))
+        show_table("optimal LRP (0 perfect, 1 nothing right)", rows, ["class", "oLRP", "threshold_LRP"])
 
 
 def remarks(found: "Evaluation", out: str | None) -> None:
@@ -128,7 +104,7 @@ def show_answers(found: dict[str, Any], *, quiet: bool) -> None:
         rows = pd.DataFrame(question["per_class"])
         head = ", ".join(f"{key} {value:.4f}" for key, value in question["metrics"].items() if isinstance(value, float))
         title = f"{question['question']}: {counted(question['answers'], 'label')}, {head}"
-        table(clean(title, 400), rows, ["class", "labels", "precision", "recall", "f1", "auc"])
+        show_table(clean(title, 400), rows, ["class", "labels", "precision", "recall", "f1", "auc"])
     for note in () if quiet else found["warnings"]:
         stderr().print(f"note: {clean(note, 400)}", markup=False)
 
@@ -139,6 +115,6 @@ def show_maps(found: dict[str, Any], *, quiet: bool) -> None:
 
     rows = pd.DataFrame(found["per_class"]).sort_values("iou", na_position="last")
     head = ", ".join(f"{key} {value:.4f}" for key, value in found["metrics"].items() if value is not None)
-    table(f"{counted(found['frames'], 'map')}: {head}", rows, ["class", "pixels", "iou", "dice", "recall", "precision"])
+    show_table(f"{counted(found['frames'], 'map')}: {head}", rows, ["class", "pixels", "iou", "dice", "recall", "precision"])
     for problem in () if quiet else found["problems"][:20]:
         stderr().print(f"note: {clean(problem['id'], 200)}: {clean(problem['detail'], 200)}", markup=False)

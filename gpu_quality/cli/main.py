@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gpu_quality import __version__
-from gpu_quality.cli import check, convert, doctor, duplicates, evaluate, metric, model, run, search, stores
+from gpu_quality.cli import check, convert, doctor, duplicates, evaluate, importance, metric, model, run, search, stores
 from gpu_quality.cli.common import show_error
 from gpu_quality.errors import GpuQualityError, UsageError
 
@@ -44,6 +44,7 @@ _VERBS: tuple[Callable[..., None], ...] = (
     convert.convert,
     evaluate.evaluate,
     evaluate.compare,
+    importance.importance,
     search.search,
     duplicates.duplicates,
     doctor.doctor,

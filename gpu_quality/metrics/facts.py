@@ -115,7 +115,7 @@ def frame_number(frames: tuple[Frame, ...]) -> Int64[Tensor, " b"]:
     return torch.tensor([frame.position for frame in frames], dtype=torch.int64)
 
 
-@metric(unit="fraction", bounds=(0.0, 1.0))
+@metric(unit="random number", bounds=(0.0, 1.0))
 def random(frames: tuple[Frame, ...], seed: int) -> Float64[Tensor, " b"]:
     r"""A number that has nothing to do with the picture: a baseline that no useful metric should fall behind.
 
@@ -127,7 +127,7 @@ def random(frames: tuple[Frame, ...], seed: int) -> Float64[Tensor, " b"]:
     return _draws([frame.id for frame in frames], seed)
 
 
-@metric(per="object", unit="fraction", bounds=(0.0, 1.0))
+@metric(per="object", unit="random number", bounds=(0.0, 1.0))
 def object_random(objects: Objects, seed: int) -> Float64[Tensor, " o"]:
     r"""A number that has nothing to do with the object: a baseline that no useful metric should fall behind.
 

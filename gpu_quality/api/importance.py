@@ -1,0 +1,201 @@
+"""The verb `importance`: which properties of frames, labels and predictions go along with success."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_quality.analysis.importance import FEWEST_ROWS
+from gpu_quality.analysis.importance import importance as importance_of
+from gpu_quality.analysis.importance_rows import iou_levels
+from gpu_quality.api.evaluation_json import plain
+from gpu_quality.api.progress import Progress, Silent
+from gpu_quality.api.results import keep, made_from
+from gpu_quality.api.subjects import ROWS, Subjects, subjects
+from gpu_quality.api.subjects_rows import PER
+from gpu_quality.errors import UnknownNameError, UsageError
+from gpu_quality.store.store import Store
+from gpu_quality.text import clean, close, counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME: Final = "importance"
+_SLOW: Final = 3_000_000
+"""Values (rows times metrics) from which on the work takes more than about two seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """How much each metric tells about an outcome, for predictions, labels or frames."""
+
+    table: "pd.DataFrame"
+    """The columns of `gpu_quality.analysis.importance.importance`, with intervals of both correlations; most important first
+    within predictions (P), labels (O) and frames (F)."""
+    joint: dict[str, dict[str, Any]]
+    """By rows (P, O, F): how much all metrics together explain, and what each adds to the others."""
+    redundant: "pd.DataFrame"
+    """Pairs of metrics that say the same: rows, first, second, spearman, n."""
+    params: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Rows of each kind."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as one object that JSON can hold."""
+        return {
+            "params": self.params,
+            "rows": self.sizes,
+            "metrics": plain(self.table.to_dict("records")),
+            "joint": plain(self.joint),
+            "redundant": plain(self.redundant.to_dict("records")),
+            "notes": list(self.notes),
+        }
+
+
+def importance(
+    store: Store | str | Path,
+    *,
+    target: str = "outcome",
+    rows: str | None = None,
+    metrics: Sequence[str] = (),
+    predictions: str | None = None,
+    classes: Sequence[str] = (),
+    iou: float | None = None,
+    confidence: float | None = None,
+    where: str = "",
+    permutations: int | None = None,
+    joint: bool = True,
+    seed: int = 0,
+    write: bool = True,
+    progress: Progress | None = None,
+) -> Importance:
+    """Which metrics go along with success: mutual information with the outcome, correlation, and what all explain together.
+
+    `target` is ``outcome`` (true or false of predictions, matched or missed of labels), ``iou`` (of predictions, in
+    tenths) or any numeric column; `rows` is P predictions, O labels, C answers, F frames (default: P and O for the
+    outcome, else those the column belongs to). `metrics` keeps some; the rest are filters as `subjects` has them. The
+    answer is kept in ``results/importance.json`` unless `write` is False. Few rows give no value and a sentence. Raises
+    `UsageError`, `UnknownNameError`. Source: reference evaluation.md 14.
+    """
+    opened = store if isinstance(store, Store) else Store.open(Path(store))
+    told = progress or Silent()
+    kinds = _kinds(opened, target, rows)
+    params = {"target": target, "rows": kinds, "metrics": list(metrics), "permutations": permutations, "seed": seed}
+    parts: list[_Part] = []
+    for kind in kinds:
+        given = subjects(opened, kind, predictions=predictions, classes=classes, iou=iou, confidence=confidence, where=where)
+        parts.append(_of(given, target, metrics, permutations, told, joint=joint, seed=seed))
+        params |= given.at
+    import pandas as pd
+
+    found = Importance(
+        pd.concat([part.table for part in parts], ignore_index=True),
+        {part.rows: part.joint for part in parts if part.joint},
+        pd.concat([part.redundant for part in parts], ignore_index=True),
+        plain(params),
+        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        {part.rows: part.size for part in parts},
+    )
+    if not write:
+        return found
+    refused = keep(opened, NAME, {**found.to_dict(), "made_from": made_from(opened)}, {"": found.table})
+    return found if not refused else _noted(found, refused)
+
+
+def _noted(found: Importance, note: str) -> Importance:
+    return Importance(found.table, found.joint, found.redundant, found.params, (*found.notes, note), found.sizes)
+
+
+def _kinds(store: Store, target: str, rows: str | None) -> list[str]:
+    """Which rows are looked at. Raises `UsageError`, `UnknownNameError`."""
+    if rows is not None and rows not in ROWS:
+        raise UsageError(f"no rows {clean(rows, 40)!r}", hint=f"choose {', '.join(ROWS)}")
+    if target == "outcome":
+        answered = not store.input.count("objects") and store.input.count("classifications")
+        return [rows] if rows else ["C"] if answered else ["P", "O"]
+    if target == "iou":
+        if rows not in (None, "P"):
+            raise UsageError("the target iou is about predictions", hint="leave --rows out")
+        return ["P"]
+    facts = store.columns()
+    if target not in facts:
+        known = ["outcome", "iou", *facts]
+        raise UnknownNameError(f"there is no column {clean(target, 200)!r} to explain", hint=close(target, known))
+    per = facts[target].get("per", "frame")
+    fits = [kind for kind in ROWS if PER[kind] == per and (kind != "P" or len(store.identity["origins"]) > 1)]
+    if rows is not None and rows not in fits:
+        raise UsageError(f"{target} is no column of {ROWS[rows]}", hint="leave --rows out")
+    return [rows] if rows else fits
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    rows: str
+    table: "pd.DataFrame"
+    joint: dict[str, Any]
+    redundant: "pd.DataFrame"
+    notes: tuple[str, ...]
+    size: int
+
+
+def _of(
+    given: Subjects, target: str, metrics: Sequence[str], permutations: int | None, progress: Progress, *, joint: bool,
+    seed: int,
+) -> _Part:  # fmt: skip
+    """Importance, correlations and the joint view of one kind of rows."""
+    from gpu_quality.analysis.correlation import correlations, redundant
+
+    for name in metrics:
+        given.values(name)  # raises for a name nobody knows
+    outcome = _target(given, target)
+    names = [name for name in metrics or given.measures if name != target]
+    known = np.flatnonzero(~np.isnan(outcome))
+    values = given.table[names].iloc[known].astype(np.float64).reset_index(drop=True)
+    frames, success = given.frame[known], outcome[known]
+    if values.size > _SLOW:
+        progress.say(f"{counted(len(names), 'metric')} of {len(values):,} {ROWS[given.rows]} against {target}")
+    level = {name: given.measures[name].level for name in names}
+    table = importance_of(values, success, seed=seed, level=level, rows=given.rows, frames=frames, permutations=permutations)
+    notes = (*given.notes, *table.attrs["notes"], *_few(given, len(known)))
+    spread = correlations(values, success, frames=frames, seed=seed)
+    ends = ["pearson_low", "pearson_high", "spearman_low", "spearman_high"]
+    table = table.merge(spread[["metric", *ends]], on="metric", how="left")
+    whole = _joint(values, success, level, given.rows, frames, seed) if joint else {}
+    pairs = redundant(values, seed=seed)
+    pairs.insert(0, "rows", given.rows)
+    return _Part(given.rows, table, whole, pairs, notes, len(known))
+
+
+def _few(given: Subjects, count: int) -> list[str]:
+    if count >= FEWEST_ROWS:
+        return []
+    return [f"{counted(count, ROWS[given.rows].removesuffix('s'))}: too few to tell, {FEWEST_ROWS} needed"]
+
+
+def _joint(
+    values: "pd.DataFrame", success: NDArray[np.float64], level: dict[str, str], rows: str, frames: NDArray[np.int64], seed: int
+) -> dict[str, Any]:
+    from gpu_quality.analysis.joint import joint
+
+    found = joint(values, success, seed=seed, level=level, rows=rows, frames=frames)
+    facts = ("explained", "low", "high", "measure", "auc", "n", "message", "notes")
+    return {name: getattr(found, name) for name in facts} | {"metrics": found.table.to_dict("records")}
+
+
+def _target(given: Subjects, target: str) -> NDArray[np.float64]:
+    """What is explained, one number per row, NaN where a row takes no part."""
+    if target == "outcome":
+        return given.known_success()
+    if target == "iou":
+        hit, iou = given.known_success(), given.iou
+        assert iou is not None  # noqa: S101 - evaluated predictions have it
+        return np.where(np.isnan(hit), np.nan, iou_levels(np.nan_to_num(iou), hit == 1).astype(np.float64))
+    column = given.store.column(target, PER[given.rows]).iloc[given.place]
+    try:
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    except (TypeError, ValueError):
+        raise UsageError(f"{target} is not a number: it cannot be explained", hint="choose a numeric column") from None
