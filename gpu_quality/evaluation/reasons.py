@@ -1,6 +1,6 @@
 """What each prediction and label came to, and in plain words why a prediction is false (reference evaluation.md 6)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -8,14 +8,13 @@ from jaxtyping import Bool, Float64, Int8, Int64
 from torch import Tensor
 
 from gpu_quality.errors import UsageError
-from gpu_quality.evaluation.instances import Instances, Kind
-from gpu_quality.evaluation.matching import Matches, match
-from gpu_quality.evaluation.protocol import ENCORD, EvaluationProtocol
+from gpu_quality.evaluation.instances import Instances
+from gpu_quality.evaluation.matching import Matches
 from gpu_quality.evaluation.verdicts import Verdicts, by_row, least, verdicts_at
 from gpu_quality.kernels.errors import Closest, closest
 
 if TYPE_CHECKING:
-    from gpu_quality.evaluation.overlaps import Comparison
+    pass
 
 PREDICTION_OUTCOMES: Final = ("tp", "fp", "ignored")
 LABEL_OUTCOMES: Final = ("matched", "fn", "ignored")
@@ -36,7 +35,7 @@ class Outcomes:
     reason: Int8[Tensor, " n"]
     """Place in `REASONS` for false positives."""
     label: Int64[Tensor, " n"]
-    """Row of the matched label, -1 = none. Encord: of the label it is attached to."""
+    """Row of the matched label, -1 = none."""
     iou: Float64[Tensor, " n"]
     """Overlap with that label; unmatched: the best with a label of the class, 0 without one. NaN where it took no part."""
     label_outcome: Int8[Tensor, " m"]
@@ -57,37 +56,7 @@ def outcomes(matches: Matches, labels: Instances, predictions: Instances, *, thr
     near = _closest(matches, labels, predictions)
     enough = torch.full_like(near.same, least(matches.protocol, float(matches.thresholds[threshold])))
     reason = torch.where(near.same > 0, torch.where(near.same >= enough, 2, 1), 0)
-    return _written(matches, verdict, near, reason, verdict.partner, labels, predictions, threshold, area)
-
-
-def encord(
-    labels: Instances,
-    predictions: Instances,
-    *,
-    threshold: float = 0.5,
-    confidence: float | None = None,
-    kind: Kind = "box",
-    how: "Comparison | None" = None,
-    protocol: EvaluationProtocol = ENCORD,
-) -> Outcomes:
-    """Outcomes and reasons as Encord gives them: each prediction belongs to the one label of its class it overlaps most.
-
-    Per label, by falling confidence, the first prediction with IoU of at least `threshold` is true; those before it have too
-    low an IoU, all after it are late, whatever theirs.
-
-    Raises
-    ------
-    UsageError
-        `kind` needs shapes that are not there.
-    """
-    matches = match(labels, predictions, replace(protocol, thresholds=(threshold,)), kind=kind, how=how, confidence=confidence)
-    verdict, near = verdicts_at(matches, labels, predictions), _closest(matches, labels, predictions)
-    attached = torch.where(near.same > 0, near.same_label, -1)
-    place = torch.arange(len(attached))
-    first = torch.full((len(labels) + 1,), len(attached))  # the last row is that of predictions without a label
-    first[attached[verdict.hit]] = place[verdict.hit]
-    reason = torch.where(attached >= 0, torch.where(place > first[attached], 2, 1), 0)
-    return _written(matches, verdict, near, reason, attached, labels, predictions, 0, 0)
+    return _written(matches, verdict, near, reason, labels, predictions, threshold, area)
 
 
 def explain(reason: str, class_name: str) -> str:
@@ -121,7 +90,6 @@ def _written(
     verdict: Verdicts,
     near: Closest,
     reason: Int64[Tensor, " p"],
-    partner: Int64[Tensor, " p"],
     labels: Instances,
     predictions: Instances,
     threshold: int,
@@ -141,7 +109,7 @@ def _written(
     return Outcomes(
         outcome=by_row(verdict.prediction, outcome, n, -1).to(torch.int8),
         reason=by_row(verdict.prediction, torch.where(false, reason, -1), n, -1).to(torch.int8),
-        label=by_row(verdict.prediction, partner, n, -1),
+        label=by_row(verdict.prediction, verdict.partner, n, -1),
         iou=by_row(verdict.prediction, own, n, torch.nan),
         label_outcome=by_row(verdict.label, label_outcome, m, -1).to(torch.int8),
         prediction=prediction,

@@ -153,33 +153,6 @@ def labelbox(labels, predictions, threshold, confidence, frames, *, rows="both",
     return cells, counted, stolen
 
 
-def encord(labels, predictions, threshold):
-    """Outcome, attached label and its IoU, and reason of each prediction, and whether each label is found."""
-    order = sorted(range(len(predictions)), key=lambda j: -predictions[j].score)
-    attached = {}
-    for j in order:
-        best, best_value = None, 0.0
-        for i, label in enumerate(labels):
-            if (label.frame, label.class_id) == (predictions[j].frame, predictions[j].class_id):
-                value = overlap(label, predictions[j])
-                if value > best_value:
-                    best, best_value = i, value
-        attached[j] = (best, best_value)
-    out, found = [None] * len(predictions), set()
-    for j in order:
-        i, value = attached[j]
-        if i is None:
-            out[j] = ("fp", None, 0.0, "no_overlap")
-        elif i in found:
-            out[j] = ("fp", i, value, "already_matched")
-        elif value >= threshold:
-            found.add(i)
-            out[j] = ("tp", i, value, None)
-        else:
-            out[j] = ("fp", i, value, "iou_too_low")
-    return out, [i in found for i in range(len(labels))]
-
-
 def reason(labels, prediction, threshold, compare="ge"):
     """Why a prediction without a label is false."""
     values = [
