@@ -13,6 +13,7 @@ from gpu_quality.text import close
 
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 20
+SET_NAMES: Final = "letters, digits and _, no digit first, and neither labels nor frames"
 
 
 class _Model(BaseModel):
@@ -51,6 +52,9 @@ class Source(_Model):
     def _paths_alone(cls, value: object) -> object:
         if not isinstance(value, Mapping):
             return value
+        for name in value:
+            if not _names_a_set(str(name)):
+                raise ValueError(f"{name!r} cannot name a prediction set: {SET_NAMES}")
         return {name: {"path": v} if isinstance(v, str) else v for name, v in value.items()}
 
 
@@ -249,6 +253,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+def _names_a_set(name: str) -> bool:
+    """Whether columns and files can be called after a prediction set of this name."""
+    return re.fullmatch(r"[A-Za-z_]\w{0,79}", name, re.ASCII) is not None and name not in ("labels", "frames")
+
+
 def parse_predictions(entries: tuple[str, ...]) -> dict[str, str]:
     """Split ``NAME=PATH`` entries of `--predictions`; a lone path gets the name "predictions"."""
     sets: dict[str, str] = {}
@@ -256,10 +265,10 @@ def parse_predictions(entries: tuple[str, ...]) -> dict[str, str]:
         name, sign, path = entry.partition("=")
         if not sign:
             name, path = "predictions", entry
-        if not name.isidentifier() or name in ("labels", "frames") or name in sets:
+        if not _names_a_set(name) or name in sets:
             raise UsageError(
                 f"--predictions {entry}: {name!r} cannot name a prediction set",
-                hint="use NAME=PATH, each NAME once: letters, digits and _, no digit first",
+                hint=f"use NAME=PATH, each NAME once: {SET_NAMES}",
             )
         sets[name] = path
     return sets

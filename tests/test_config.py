@@ -68,3 +68,11 @@ def test_predictions_by_name():
     for bad in (("a=x", "a=y"), ("labels=x",), ("a b=x",)):
         with pytest.raises(UsageError):
             parse_predictions(bad)
+
+
+@pytest.mark.parametrize("name", ["b-$x", "labels", "frames", "1st", "", "größe", "x" * 81])
+def test_a_prediction_set_has_a_name_that_files_and_columns_can_have(name):
+    with pytest.raises(ConfigError, match="cannot name a prediction set"):
+        RunConfig.of({"source": {"labels": "l.json", "predictions": {name: "p.json"}}})
+    with pytest.raises(UsageError, match="cannot name a prediction set"):
+        parse_predictions((f"{name}=p.json",))

@@ -50,7 +50,7 @@ class Importance:
             "params": self.params,
             "rows": self.sizes,
             "metrics": plain(self.table.to_dict("records")),
-            "joint": plain(self.joint),
+            "joint": self.joint,
             "redundant": plain(self.redundant.to_dict("records")),
             "notes": list(self.notes),
         }
@@ -183,7 +183,8 @@ def _joint(
 
     found = joint(values, success, seed=seed, level=level, rows=rows, frames=frames)
     facts = ("explained", "low", "high", "measure", "auc", "n", "message", "notes")
-    return {name: getattr(found, name) for name in facts} | {"metrics": found.table.to_dict("records")}
+    told = {name: getattr(found, name) for name in facts} | {"metrics": found.table.to_dict("records")}
+    return dict(plain(told))
 
 
 def _target(given: Subjects, target: str) -> NDArray[np.float64]:

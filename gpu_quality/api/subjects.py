@@ -74,7 +74,7 @@ class Subjects:
         if self.success is None:
             raise UsageError(
                 f"{self.store.path} holds no predictions: nothing says which {ROWS[self.rows]} went well",
-                hint="name a column with --target, or run with --predictions NAME=PATH",
+                hint="gpu-quality run … --predictions NAME=PATH --out another folder",
             )
         return self.success
 

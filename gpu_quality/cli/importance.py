@@ -166,7 +166,10 @@ def _together(found: dict[str, Any]) -> None:
 
 
 def _next(found: "Importance", out: str) -> None:
-    known = found.table[found.table["importance"].notna()]
-    best = known.assign(sure=known["p_adjusted"] <= LIMIT).sort_values(["sure", "importance"], ascending=False, kind="stable")
+    """Look at the metric that the others replace least, or tells most, among those that are no chance."""
+    known = found.table[found.table["p_adjusted"] <= LIMIT]
+    drops = {(rows, row["metric"]): row["drop"] or 0.0 for rows, told in found.joint.items() for row in told["metrics"]}
+    added = [drops.get((rows, name), 0.0) for rows, name in zip(known["rows"], known["metric"], strict=True)]
+    best = known.assign(added=added).sort_values(["added", "importance"], ascending=False, kind="stable")
     for name in best["metric"].head(1):
         stderr().print(f"next: gpu-quality performance {clean(out)} {clean(name)}", markup=False)

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gpu_quality import __version__
-from gpu_quality.cli import check, convert, doctor, duplicates, evaluate, importance, metric, model, run, search, stores
+from gpu_quality.cli import check, convert, doctor, duplicates, evaluate, importance, metric, model, performance, run, search, stores
 from gpu_quality.cli.common import show_error
 from gpu_quality.errors import GpuQualityError, UsageError
 
@@ -45,6 +45,7 @@ _VERBS: tuple[Callable[..., None], ...] = (
     evaluate.evaluate,
     evaluate.compare,
     importance.importance,
+    performance.performance,
     search.search,
     duplicates.duplicates,
     doctor.doctor,
