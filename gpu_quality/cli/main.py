@@ -13,7 +13,21 @@ from typing import Annotated
 import typer
 
 from gpu_quality import __version__
-from gpu_quality.cli import check, convert, doctor, duplicates, evaluate, importance, metric, model, performance, run, search, stores
+from gpu_quality.cli import (
+    check,
+    convert,
+    doctor,
+    duplicates,
+    evaluate,
+    importance,
+    metric,
+    model,
+    performance,
+    run,
+    search,
+    select,
+    stores,
+)
 from gpu_quality.cli.common import show_error
 from gpu_quality.errors import GpuQualityError, UsageError
 
@@ -52,6 +66,7 @@ _VERBS: tuple[Callable[..., None], ...] = (
 )
 for verb in _VERBS:
     app.command()(verb)
+app.command(cls=select.SelectCommand)(select.select)
 models.command("list")(model.list_)
 models.command("verify")(model.verify)
 models.command("fetch")(model.fetch)
