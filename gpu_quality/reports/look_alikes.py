@@ -56,7 +56,7 @@ def _map(found: Meaning, ids: list[str], album: Album) -> Markup | str:
     spot = _spots(found.place, known)
     every = -(-len(known) // DOTS)
     dots = "".join(f"M{spot[row, 0]:.0f} {spot[row, 1]:.0f}h0" for row in known[::every].tolist())
-    drawn: list[Markup] = [tag("path.dots", attributes={"d": dots})]
+    drawn: list[Markup] = [tag("path.dots", attributes={"d": Markup(dots)})]
     taken: list[tuple[float, float]] = []
     for row in found.faces:
         x, y = spot[row]
