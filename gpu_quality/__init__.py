@@ -14,21 +14,28 @@ _HOMES = {
     "GpuQualityError": "errors",
     "RunConfig": "config",
     "Store": "store.store",
+    "balance": "api.views",
     "check": "api.check",
     "compare": "api.evaluate",
     "convert": "api.convert",
+    "drift": "api.drift",
     "duplicates": "api.duplicates",
     "evaluate": "api.evaluate",
     "explain": "api",
     "feature": "registry",
+    "importance": "api.importance",
     "metric": "registry",
     "open_dataset": "api",
     "open_store": "api",
+    "outliers": "api.outliers",
+    "performance": "api.performance",
     "reader": "registry",
     "report": "reports",
     "run": "api",
+    "scatter": "api.scatter",
     "score": "api",
     "search": "api.search",
+    "select": "api.select",
     "writer": "registry",
 }
 
@@ -38,21 +45,28 @@ __all__ = [  # noqa: PLE0604, RUF100
     "RunConfig",
     "Store",
     "__version__",
+    "balance",
     "check",
     "compare",
     "convert",
+    "drift",
     "duplicates",
     "evaluate",
     "explain",
     "feature",
+    "importance",
     "metric",
     "open_dataset",
     "open_store",
+    "outliers",
+    "performance",
     "reader",
     "report",
     "run",
+    "scatter",
     "score",
     "search",
+    "select",
     "writer",
 ]
 
@@ -61,9 +75,16 @@ if TYPE_CHECKING:
     from gpu_quality.api import explain, open_dataset, open_store, run, score
     from gpu_quality.api.check import check
     from gpu_quality.api.convert import convert
+    from gpu_quality.api.drift import drift
     from gpu_quality.api.duplicates import duplicates
     from gpu_quality.api.evaluate import compare, evaluate
+    from gpu_quality.api.importance import importance
+    from gpu_quality.api.outliers import outliers
+    from gpu_quality.api.performance import performance
+    from gpu_quality.api.scatter import scatter
     from gpu_quality.api.search import search
+    from gpu_quality.api.select import select
+    from gpu_quality.api.views import balance
     from gpu_quality.config import RunConfig
     from gpu_quality.errors import GpuQualityError
     from gpu_quality.registry import feature, metric, reader, writer

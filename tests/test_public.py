@@ -3,8 +3,9 @@
 import gpu_quality as gq
 
 NAMES = {
-    "Dataset", "GpuQualityError", "RunConfig", "Store", "__version__", "check", "compare", "convert", "duplicates", "evaluate",
-    "explain", "feature", "metric", "open_dataset", "open_store", "reader", "report", "run", "score", "search", "writer",
+    "Dataset", "GpuQualityError", "RunConfig", "Store", "__version__", "balance", "check", "compare", "convert", "drift",
+    "duplicates", "evaluate", "explain", "feature", "importance", "metric", "open_dataset", "open_store", "outliers",
+    "performance", "reader", "report", "run", "scatter", "score", "search", "select", "writer",
 }  # fmt: skip
 
 

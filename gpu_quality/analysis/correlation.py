@@ -4,12 +4,13 @@ Source: reference evaluation.md 14.
 """
 
 import math
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gpu_quality.analysis.importance_rows import Floats, Ints, Used, middles, numeric, rows_of, used
 from gpu_quality.kernels import correlations as kernel
@@ -91,10 +92,10 @@ def redundant(metrics: pd.DataFrame, *, limit: float = 0.9, seed: int = 0) -> pd
     if len(row) > MOST_ROWS:
         row = np.sort(np.random.default_rng(seed).choice(len(row), MOST_ROWS, replace=False, shuffle=False))
     values = {str(name): numeric(str(name), metrics[name])[row] for name in metrics.columns}
-    order = {name: np.argsort(column, kind="stable") for name, column in values.items()}
+    columns = {name: _ranked(column) for name, column in values.items()}
     found = []
     for first, second in combinations(values, 2):
-        rho, n = _spearman(values[first], values[second], order[first], order[second])
+        rho, n = _spearman(columns[first], columns[second])
         if abs(rho) > limit:
             found.append((first, second, rho, n))
     found.sort(key=lambda pair: -abs(pair[2]))
@@ -104,15 +105,36 @@ def redundant(metrics: pd.DataFrame, *, limit: float = 0.9, seed: int = 0) -> pd
     return table
 
 
-def _spearman(x: Floats, y: Floats, x_order: Ints, y_order: Ints) -> tuple[float, int]:
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """A metric, and what pairs that know the same rows need not find again."""
+
+    values: Floats
+    known: NDArray[np.bool_]
+    order: Ints
+    rank: Floats
+    """Among the known rows."""
+
+
+def _ranked(values: Floats) -> _Ranked:
+    known, order = ~np.isnan(values), np.argsort(values, kind="stable")
+    return _Ranked(values, known, order, _among(values, known, order))
+
+
+def _among(values: Floats, known: NDArray[np.bool_], order: Ints) -> Floats:
+    """Mid-ranks among known rows, whose places in the order are those of all rows with the others left out."""
+    number = np.cumsum(known) - 1
+    return middles(values[known], number[order[known[order]]])
+
+
+def _spearman(x: _Ranked, y: _Ranked) -> tuple[float, int]:
     """Rank correlation where both are known, and of how many rows; NaN is never over a limit."""
-    known = ~np.isnan(x) & ~np.isnan(y)
+    known = x.known & y.known
     n = int(known.sum())
     if n < 3:
         return math.nan, n
-    number = np.cumsum(known) - 1  # places among the known rows, so that the orders need not be found again
-    x_order, y_order = number[x_order[known[x_order]]], number[y_order[known[y_order]]]
-    return correlation(middles(x[known], x_order), middles(y[known], y_order)), n
+    ranks = (of.rank if n == len(of.rank) else _among(of.values, known, of.order) for of in (x, y))
+    return correlation(*ranks), n
 
 
 def correlation(x: Floats, y: Floats) -> float:

@@ -12,11 +12,22 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from gpu_quality.analysis.correlation import correlation
-from gpu_quality.analysis.importance_rows import Floats, Ints, Rows, Used, middles, patterns, places, rows_of, ties
-from gpu_quality.errors import UsageError
+from gpu_quality.analysis.importance_rows import (
+    Floats,
+    Ints,
+    Rows,
+    Used,
+    all_equal,
+    frame_values,
+    metric_levels,
+    patterns,
+    places,
+    rows_of,
+    ties,
+)
 from gpu_quality.functional.inference import benjamini_hochberg
 from gpu_quality.kernels import ranks
 from gpu_quality.kernels.ranks.coding import information
@@ -45,13 +56,6 @@ FEWEST_PERMUTATIONS: Final = 1999
 LIMIT: Final = 0.05
 """Share of chance findings among the significant ones."""
 MANY_MISSING: Final = 0.2
-OUTCOMES: Final = {
-    "P": ("predictions", "false positives", "true positives"),
-    "O": ("labels", "missed", "matched"),
-    "C": ("answers", "wrong", "right"),
-    "F": ("frames", "failures", "successes"),
-}
-"""What a row is called, and rows with outcome 0 and 1."""
 
 
 def importance(
@@ -84,7 +88,7 @@ def importance(
     UsageError
         Lengths differ, a column is not numeric, a frame metric has several values in one frame, or an option is unknown.
     """
-    level_of = _levels(metrics, level, rows)
+    level_of = metric_levels(metrics, level, rows)
     given = rows_of(metrics, outcome, frames, seed)
     groups = patterns(given)
     reasons = {name: _reason(name, level_of[name], rows, of, given) for of, names in groups for name in names}
@@ -109,31 +113,16 @@ def importance(
     return _finished(table, notes)
 
 
-def _levels(metrics: pd.DataFrame, level: str | Mapping[str, str] | None, rows: str) -> dict[str, str]:
-    given = {str(name): code for name, code in level.items()} if isinstance(level, Mapping) else {}
-    out = {str(name): given.get(str(name), level if isinstance(level, str) else rows) for name in metrics.columns}
-    if len(out) < len(metrics.columns):
-        raise UsageError("two metrics have the same name; rename one of the columns")
-    for code in {rows, *out.values()}:
-        if code not in OUTCOMES:
-            raise UsageError(f"no level {code!r}; there are {', '.join(OUTCOMES)}")
-    if unknown := sorted(given.keys() - out.keys()):
-        raise UsageError(f"a level is given for {unknown[0]}, which is no column of metrics")
-    return out
-
-
 def _reason(name: str, level: str, rows: str, of: Used, given: Rows) -> str:
     """Why there is no importance, or nothing."""
     n, most = len(of.row), int(of.levels.max(initial=0))
-    word, *named = OUTCOMES[rows]
     none = f"importance of {name} ({level}) not computed:"
     known = int((~np.isnan(given.metrics[name])).sum())
     if min(n, known) < FEWEST_ROWS:
         n = known if known < FEWEST_ROWS else n  # the second: rows whose outcome occurs once are no use
         return f"{none} {n} rows, {FEWEST_ROWS} needed"
     if n == most:
-        value = of.outcome[0]
-        return f"all {n} {word} are {named[int(value)]}" if value in (0, 1) else f"all {n} outcomes are equal"
+        return all_equal(rows, of.outcome[0], n)
     if n - most < FEWEST_RARE:
         return f"{none} {n - most} rows of the rarer outcome, {FEWEST_RARE} needed"
     values = given.metrics[name][of.row]
@@ -159,8 +148,10 @@ def _figures(of: Used, values: Floats, half_samples: int, seed: int) -> dict[str
         samples=half_samples,
         seed=seed + 1,
     )
-    rank = middles(values, order)
+    place, rank = places(values[order]), np.empty(len(values))
+    rank[order] = place
     return {
+        "places": place,
         "total": total,
         "together": float(rank @ of.score) / 2,
         "mi_nats": mutual,
@@ -187,10 +178,10 @@ def _tested(
 ) -> None:
     """Add p-values. What permutations give depends on ties alone, so metrics with the same ones share them."""
     cache: dict[bytes, tuple[Ints, Floats]] = {}
+    of_places = {name: found[name].pop("places") for name in some}
     by_row = [name for name in some if level_of[name] != "F" or of.frames == len(of.row)]
     if by_row:
-        of_places = {name: places(np.sort(some[name])) for name in by_row}
-        single = {rank.tobytes(): rank for rank in of_places.values()}
+        single = {of_places[name].tobytes(): of_places[name] for name in by_row}
         totals, products = ranks.permuted_rows(
             of.code, np.stack(list(single.values())), of.score, of.levels, of.table, permutations=drawn, seed=seed
         )
@@ -199,7 +190,7 @@ def _tested(
             own = found[name]
             _p(own, totals, products[line[of_places[name].tobytes()]], own["together"])
     for name in some.keys() - set(by_row):
-        group, observed = _between_frames(name, of, some[name])
+        group, observed = _between_frames(name, of, some[name], of_places[name])
         key = group.tobytes()
         if key not in cache:
             score = np.bincount(of.frame, of.score, minlength=of.frames)
@@ -209,13 +200,10 @@ def _tested(
         _p(found[name], *cache[key], found[name]["together"] / observed)
 
 
-def _between_frames(name: str, of: Used, values: Floats) -> tuple[Any, float]:
+def _between_frames(name: str, of: Used, values: Floats, place: NDArray[np.int32]) -> tuple[Any, float]:
     """Groups of equal values among frames, from the lowest, and the spread of the rows' ranks."""
-    first = np.zeros(of.frames)
-    first[of.frame] = values
-    if (first[of.frame] != values).any():
-        raise UsageError(f"{name} is a metric of frames (F) but has several values in one frame; give it another level")
-    rank = places(np.sort(values)) / 2
+    first = frame_values(name, values, of.frame, of.frames)
+    rank = place / 2
     return ties(np.sort(first)).astype(np.int32), math.sqrt(float(rank @ rank))
 
 

@@ -1,5 +1,6 @@
 """The rows that importance is computed from: outcome in levels, rows in the order that breaks ties, missing values left out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,13 @@ MOST_ROWS: Final = 1_000_000
 """More are sampled."""
 MOST_LEVELS: Final = 12
 """Outcomes with more distinct values are taken in tenths."""
+OUTCOMES: Final = {
+    "P": ("predictions", "false positives", "true positives"),
+    "O": ("labels", "missed", "matched"),
+    "C": ("answers", "wrong", "right"),
+    "F": ("frames", "failures", "successes"),
+}
+"""What a row is called, and rows with outcome 0 and 1."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -28,6 +36,8 @@ class Rows:
     outcome: Floats
     level: Ints
     """The outcome as 0, 1, 2, ..."""
+    equal: Ints
+    """The group of equal outcomes, from the lowest."""
     frame: Ints
     hashes: NDArray[np.uint64]
     notes: tuple[str, ...]
@@ -51,8 +61,8 @@ class Used:
     table: Ints
 
 
-def rows_of(metrics: pd.DataFrame, outcome: ArrayLike, frames: ArrayLike | None, seed: int) -> Rows:
-    """The rows with an outcome, at most a million of them.
+def rows_of(metrics: pd.DataFrame, outcome: ArrayLike, frames: ArrayLike | None, seed: int, most: int | None = None) -> Rows:
+    """The rows with an outcome, at most a million of them, or `most`.
 
     Raises
     ------
@@ -68,14 +78,52 @@ def rows_of(metrics: pd.DataFrame, outcome: ArrayLike, frames: ArrayLike | None,
     row = np.flatnonzero(np.isfinite(target))
     if len(row) < len(target):
         notes.append(f"{len(target) - len(row):,} rows without an outcome are left out")
-    if len(row) > MOST_ROWS:
-        notes.append(f"computed from a sample of {MOST_ROWS:,} of {len(row):,} rows (seed {seed})")
-        row = row[np.random.default_rng(seed).choice(len(row), MOST_ROWS, replace=False, shuffle=False)]
+    most = MOST_ROWS if most is None else most
+    if len(row) > most:
+        notes.append(f"computed from a sample of {most:,} of {len(row):,} rows (seed {seed})")
+        row = row[np.random.default_rng(seed).choice(len(row), most, replace=False, shuffle=False)]
     hashes = hashed(row, seed)
     order = np.lexsort((row, hashes))
     row, hashes = row[order], hashes[order]
     values = {str(name): numeric(str(name), metrics[name])[row] for name in metrics.columns}
-    return Rows(values, target[row], levels(target[row]), frame[row], hashes, tuple(notes))
+    equal = np.unique(target[row], return_inverse=True)[1].astype(np.int64)
+    return Rows(values, target[row], levels(target[row]), equal, frame[row], hashes, tuple(notes))
+
+
+def metric_levels(metrics: pd.DataFrame, level: str | Mapping[str, str] | None, rows: str) -> dict[str, str]:
+    """What each metric is computed on: as said for all or by name, else as the rows.
+
+    Raises
+    ------
+    UsageError
+        A level or a metric is unknown, or two metrics share a name.
+    """
+    given = {str(name): code for name, code in level.items()} if isinstance(level, Mapping) else {}
+    out = {str(name): given.get(str(name), level if isinstance(level, str) else rows) for name in metrics.columns}
+    if len(out) < len(metrics.columns):
+        raise UsageError("two metrics have the same name; rename one of the columns")
+    for code in {rows, *out.values()}:
+        if code not in OUTCOMES:
+            raise UsageError(f"no level {code!r}; there are {', '.join(OUTCOMES)}")
+    if unknown := sorted(given.keys() - out.keys()):
+        raise UsageError(f"a level is given for {unknown[0]}, which is no column of metrics")
+    return out
+
+
+def frame_values(name: str, values: Floats, frame: Ints | NDArray[np.int32], frames: int) -> Floats:
+    """The value of each frame, from rows that may miss it.
+
+    Raises
+    ------
+    UsageError
+        A frame has several values.
+    """
+    known = ~np.isnan(values)
+    out = np.full(frames, np.nan)
+    out[frame[known]] = values[known]
+    if (out[frame[known]] != values[known]).any():
+        raise UsageError(f"{name} is a metric of frames (F) but has several values in one frame; give it another level")
+    return out
 
 
 def numeric(name: str, values: ArrayLike | pd.Series) -> Floats:
@@ -118,9 +166,11 @@ def used(rows: Rows, known: NDArray[np.bool_]) -> Used:
     row = np.flatnonzero(known)
     count = np.bincount(rows.level[row], minlength=1)
     row = row[count[rows.level[row]] > 1]
-    level = np.unique(rows.level[row], return_inverse=True)[1].astype(np.int64)
+    level = (np.cumsum(count > 1) - 1)[rows.level[row]]
     frame, names = pd.factorize(rows.frame[row])
-    score = middles(rows.outcome[row], np.argsort(rows.outcome[row], kind="stable")) / 2
+    equal = rows.equal[row]
+    size = np.bincount(equal, minlength=1)
+    score = ((2 * np.cumsum(size) - size - len(row)) / 2)[equal]
     code = encoded(level, rows.hashes[row])
     count = np.bincount(level, minlength=1).astype(np.int64)
     return Used(row, count, code, frame.astype(np.int32), len(names), rows.outcome[row], score, digammas(len(row)))
@@ -132,6 +182,12 @@ def patterns(rows: Rows) -> list[tuple[Used, list[str]]]:
     for name, values in rows.metrics.items():
         same.setdefault(np.packbits(~np.isnan(values)).tobytes(), []).append(name)
     return [(used(rows, ~np.isnan(rows.metrics[names[0]])), names) for names in same.values()]
+
+
+def all_equal(rows: str, value: float, n: int) -> str:
+    """The sentence for rows with one outcome."""
+    named = OUTCOMES[rows]
+    return f"all {n} {named[0]} are {named[1 + int(value)]}" if value in (0, 1) else f"all {n} outcomes are equal"
 
 
 def ties(ordered: Floats) -> Ints:

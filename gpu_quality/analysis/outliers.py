@@ -36,6 +36,24 @@ class Bounds(NamedTuple):
 
 NONE: Final = Bounds(-np.inf, np.inf, -np.inf, np.inf, 0.0, 0.0)
 """Nothing is an outlier."""
+COLUMNS: Final = ("row", "value", "group", "severity", "distance", "low", "high", "excess", "quantile")
+_NOTHING: Final[dict[str, NDArray[Any]]] = {
+    "row": np.zeros(0, np.int64),
+    "value": np.zeros(0),
+    "severe": np.zeros(0, bool),
+    **dict.fromkeys(("distance", "low", "high", "excess", "quantile"), np.zeros(0)),
+}
+
+
+class Judged(NamedTuple):
+    """What a rule says about one group."""
+
+    known: int
+    """Values that were judged; nulls are none."""
+    bounds: Bounds
+    outside: int
+    why_none: str
+    """Why there are no bounds; empty where there are some."""
 
 
 def outliers(values: ArrayLike, *, rule: str = "iqr", groups: ArrayLike | None = None) -> pd.DataFrame:
@@ -44,8 +62,10 @@ def outliers(values: ArrayLike, *, rule: str = "iqr", groups: ArrayLike | None =
     `rule` is ``iqr`` (quartiles), ``modified_z`` (median and MAD) or ``adaptive`` (a MAD per side, wider for long tails).
     `groups`, one value per row such as the class, applies the rule inside each. Columns: `row`, `value`, `group` (number of the
     group in order of its name, 0 without groups), `severity` (``moderate`` or, beyond 2.5 IQR, ``severe``; ``outlier`` by the
-    other rules), `distance` (to the nearer quartile, or the median; in the unit of the metric), `low`, `high` (bounds). Nulls
-    are no outliers and are counted in ``attrs["missing"]``; ``attrs["groups"]`` names the groups. A value on a bound is none.
+    other rules), `distance` (to the nearer quartile, or the median; in the unit of the metric), `low`, `high` (bounds),
+    `excess` (the distance in multiples of that at which outliers begin, above 1), `quantile` (share of the values of the group
+    that are not larger, 0..1). Nulls are no outliers and are counted in ``attrs["missing"]``; ``attrs["groups"]`` names the
+    groups and ``attrs["judged"]`` has a `Judged` of each. A value on a bound is none.
 
     Raises
     ------
@@ -57,34 +77,59 @@ def outliers(values: ArrayLike, *, rule: str = "iqr", groups: ArrayLike | None =
     if rule not in RULES:
         raise UnknownNameError(f"no outlier rule {rule!r}; there are {', '.join(RULES)}")
     x = numeric("values", values)
-    group, names = (np.zeros(len(x), np.int64), np.zeros(0)) if groups is None else pd.factorize(np.asarray(groups), sort=True)
+    group, names = (np.zeros(len(x), np.int64), np.zeros(1)) if groups is None else pd.factorize(np.asarray(groups), sort=True)
     if len(group) != len(x):
         raise UsageError(f"groups has {len(group)} rows and values has {len(x)}; give one value per row")
     known = np.flatnonzero(~np.isnan(x) & (group >= 0))
     order = known[np.lexsort((x[known], group[known]))] if groups is not None else known[np.argsort(x[known], kind="stable")]
-    first = np.flatnonzero(np.diff(group[order], prepend=-1))
-    parts = [_found(x, part, RULES[rule]) for part in np.split(order, first[1:])] if len(order) else []
-    table = pd.concat(parts, ignore_index=True) if parts else _found(x, order, lambda _: NONE)
+    sizes = np.bincount(group[known], minlength=len(names))
+    parts = np.split(order, np.cumsum(sizes)[:-1]) if len(names) else []
+    judged = [_judged(x[part], rule) for part in parts]
+    columns = [_found(x, part, of.bounds) for part, of in zip(parts, judged, strict=True) if of.outside]
+    whole = {name: np.concatenate([one[name] for one in columns]) if columns else _NOTHING[name] for name in _NOTHING}
+    table = pd.DataFrame(whole)
     table.insert(2, "group", group[table["row"]])
-    if rule != "iqr":
-        table["severity"] = pd.Series(["outlier"] * len(table), dtype="str")
-    table = table.sort_values(["distance", "row"], ascending=[False, True], ignore_index=True)
-    table.attrs = {"rule": rule, "missing": len(x) - len(known), "groups": list(names)}
+    word = np.where(table.pop("severe"), "severe", "moderate") if rule == "iqr" else "outlier"
+    table.insert(3, "severity", pd.Series(word, index=table.index, dtype="str"))
+    table = table.sort_values(["distance", "row"], ascending=[False, True], ignore_index=True)[list(COLUMNS)]
+    named = [] if groups is None else list(names)
+    table.attrs = {"rule": rule, "missing": len(x) - len(known), "groups": named, "judged": judged}
     return table
 
 
-def _found(x: Floats, order: NDArray[np.int64], rule: Callable[[Floats], Bounds]) -> pd.DataFrame:
+def _judged(ordered: Floats, rule: str) -> Judged:
+    """What the rule says about a group, given its values in rising order."""
+    own = RULES[rule](ordered) if len(ordered) else NONE
+    outside = int((ordered < own.low).sum() + (ordered > own.high).sum())
+    return Judged(len(ordered), own, outside, _why_none(ordered, rule) if own == NONE else "")
+
+
+def _why_none(ordered: Floats, rule: str) -> str:
+    """Why a group has no bounds."""
+    if not len(ordered):
+        return "no values"
+    if ordered[0] == ordered[-1]:
+        return "one value only" if len(ordered) == 1 else "all values are equal"
+    return "the interquartile range is 0" if rule == "iqr" else "fewer than three values"
+
+
+def _found(x: Floats, order: NDArray[np.int64], own: Bounds) -> dict[str, NDArray[Any]]:
     """Outliers of one group, given its rows by rising value."""
     ordered = x[order]
-    own = rule(ordered)
     below, above = int(np.searchsorted(ordered, own.low)), int(np.searchsorted(ordered, own.high, side="right"))
     row = np.concatenate([order[:below], order[above:]])
-    value = x[row]
-    severe = (value < own.severe_low) | (value > own.severe_high)
-    distance = np.where(value < own.anchor_low, own.anchor_low - value, value - own.anchor_high)
-    columns: dict[str, Any] = {"row": row, "value": value, "severity": np.where(severe, "severe", "moderate")}
-    table = pd.DataFrame(columns | {"distance": distance, "low": own.low, "high": own.high})
-    return table.astype({"severity": "str"})
+    value, low = x[row], np.arange(len(row)) < below
+    distance = np.where(low, own.anchor_low - value, value - own.anchor_high)
+    return {
+        "row": row,
+        "value": value,
+        "severe": (value < own.severe_low) | (value > own.severe_high),
+        "distance": distance,
+        "low": np.full(len(row), own.low),
+        "high": np.full(len(row), own.high),
+        "excess": distance / np.where(low, own.anchor_low - own.low, own.high - own.anchor_high),
+        "quantile": np.searchsorted(ordered, value, side="right") / max(len(ordered), 1),
+    }
 
 
 def iqr(ordered: Floats) -> Bounds:

@@ -31,7 +31,7 @@ def save(store: Store, found: Evaluation) -> list[str]:
         "confusion": _cells(found),
     }
     with writer_lock(store.path):
-        store.save_result(f"{RESULT}{suffix}.json", json.dumps(found.to_dict()).encode())
+        store.save_result(f"{RESULT}{suffix}.json", json.dumps({**found.to_dict(), "tide": found.tide_summary()}).encode())
         for name, table in tables.items():
             data = {str(key): stored(table[key]) for key in table}
             store.save_result(f"{RESULT}_{name}{suffix}.parquet", table_bytes(as_table(data)))

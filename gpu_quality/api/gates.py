@@ -10,7 +10,10 @@ from gpu_quality.errors import GateError, UnknownNameError, UsageError
 from gpu_quality.text import close
 
 _GATE: Final = re.compile(r"^\s*(\S.*?)\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*$", re.DOTALL)
-_LOW_IS_GOOD: Final = frozenset({"olrp", "ece", "mce", "fp", "fn", "brier", "log_loss"})
+_LOW_IS_GOOD: Final = frozenset(
+    {"olrp", "ece", "mce", "fp", "fn", "brier", "log_loss", "ks", "psi", "wasserstein", "drifting", "drifting_share",
+     "class_divergence", "domain_auc", "mmd2"}
+)  # fmt: skip
 _ALIASES: Final = {"map": "AP", "map_50": "AP50", "map_75": "AP75", "map_small": "APs", "map_medium": "APm", "map_large": "APl",
                    "mar_1": "AR1", "mar_10": "AR10", "mar_100": "AR100"}  # fmt: skip
 

@@ -90,7 +90,11 @@ def stored(column: "pd.Series[Any]") -> Any:
     values = column.to_numpy()
     if values.dtype.kind == "f":
         return np.ma.masked_invalid(values)
-    return values if values.dtype.kind in "iub" else [None if pd.isna(value) else str(value) for value in values]
+    if values.dtype.kind in "iub":
+        return values
+    texts = column.to_numpy(dtype=object, copy=True)
+    texts[pd.isna(texts)] = None
+    return [value if value is None or isinstance(value, str) else str(value) for value in texts]
 
 
 def _read(store: Store, file: str, name: str) -> bytes | None:

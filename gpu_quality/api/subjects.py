@@ -17,6 +17,7 @@ from gpu_quality.api.subjects_rows import (
     matched_anew,
     measures_of,
     objects_of,
+    outcome,
 )
 from gpu_quality.errors import UnknownNameError, UsageError
 from gpu_quality.store.store import Store
@@ -88,20 +89,22 @@ def subjects(
     iou: float | None = None,
     confidence: float | None = None,
     where: str = "",
+    judge: bool = True,
 ) -> Subjects:
     """Predictions (`rows` P), labels (O), labeled answers (C) or frames (F) of a store with their measures and outcomes.
 
     `predictions` names one of several sets. `iou` and `confidence` are those of the stored evaluation unless given; another
     IoU is matched anew. Predictions below the confidence are left out, and labels whose match is below it are missed.
     `classes` and `where` (an SQL condition, or the name of a saved slice) keep some rows. What was never evaluated is evaluated
-    now (COCO, IoU .5), and kept. Labels, answers and frames work without predictions. Raises `UsageError`, `UnknownNameError`.
+    now (COCO, IoU .5), and kept; not where outcomes are of no matter (`judge` False), which also needs no choice of a set for
+    labels, answers and frames. These work without predictions. Raises `UsageError`, `UnknownNameError`.
     """
     if rows not in ROWS:
         raise UsageError(f"no rows {clean(rows, 40)!r}", hint=f"there are {', '.join(f'{k} ({v})' for k, v in ROWS.items())}")
-    several = len(store.identity["origins"]) > 1
-    chosen = prediction_set(store, predictions) if rows == "P" or several else None
+    asked = rows == "P" or predictions is not None or (judge and len(store.identity["origins"]) > 1)
+    chosen = prediction_set(store, predictions) if asked else None
     notes: list[str] = []
-    facts = evaluated(store, chosen, notes) if chosen is not None and rows != "C" else {}
+    facts = {} if chosen is None or rows == "C" else evaluated(store, chosen, notes) if judge else outcome(store, chosen) or {}
     options = facts.get("options", {})
     at = {
         "predictions": chosen,

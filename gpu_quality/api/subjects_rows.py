@@ -65,17 +65,17 @@ def measures_of(store: Store, rows: str, chosen: str | None = None) -> dict[str,
 
 def evaluated(store: Store, chosen: str, notes: list[str]) -> dict[str, Any]:
     """Facts of the outcomes of a prediction set; those of an evaluation made now where there was none."""
-    facts = _outcome(store, chosen)
+    facts = outcome(store, chosen)
     if facts is None and store.identity.get("labels"):
         from gpu_quality.api.evaluate import evaluate
 
         evaluate(store, predictions=chosen)
         notes.append("there was no evaluation: made one now by COCO's rules at IoU 0.5; `evaluate` offers others")
-        facts = _outcome(store, chosen)
+        facts = outcome(store, chosen)
     return facts or {}
 
 
-def _outcome(store: Store, chosen: str) -> dict[str, Any] | None:
+def outcome(store: Store, chosen: str) -> dict[str, Any] | None:
     """Facts of the column of outcomes of a set, its own name among them."""
     for part in store.layers():
         if part.meta.get("door") == DOOR:
@@ -95,7 +95,7 @@ def matched_anew(store: Store, at: Mapping[str, Any], options: Mapping[str, Any]
 def frames_of(store: Store, chosen: str | None) -> Found:
     """Every frame, with its F1 where something was evaluated."""
     measures = measures_of(store, "F", chosen)
-    facts = None if chosen is None else _outcome(store, chosen)
+    facts = None if chosen is None else outcome(store, chosen)
     score = [] if facts is None else [f"frame_f1{facts['suffix']}"]
     table = store.table("frame", ["frame", *measures, *score])
     success = None if not score else np.asarray(table[score[0]].to_numpy(np.float64, na_value=np.nan))
@@ -107,7 +107,7 @@ def objects_of(store: Store, rows: str, chosen: str | None, confidence: Any, ane
     """Labels or predictions beside the measures of their frames."""
     measures = measures_of(store, rows, chosen)
     own = [name for name, measure in measures.items() if measure.level == rows]
-    facts = None if chosen is None else _outcome(store, chosen)
+    facts = None if chosen is None else outcome(store, chosen)
     found = [] if facts is None else [f"{key}{facts['suffix']}" for key in ("outcome", "matched_object", "iou_with_label")]
     names = dict.fromkeys(["object", "frame", "row", "origin", "class_id", "score", *own, *found])
     table = store.table("object", list(names))

@@ -17,16 +17,19 @@ from gpu_quality.cli import (
     check,
     convert,
     doctor,
+    drift,
     duplicates,
     evaluate,
     importance,
     metric,
     model,
+    outliers,
     performance,
     run,
     search,
     select,
     stores,
+    views,
 )
 from gpu_quality.cli.common import show_error
 from gpu_quality.errors import GpuQualityError, UsageError
@@ -60,8 +63,12 @@ _VERBS: tuple[Callable[..., None], ...] = (
     evaluate.compare,
     importance.importance,
     performance.performance,
+    outliers.outliers,
+    views.balance,
+    views.scatter,
     search.search,
     duplicates.duplicates,
+    drift.drift,
     doctor.doctor,
 )
 for verb in _VERBS:

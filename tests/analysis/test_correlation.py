@@ -25,6 +25,17 @@ def test_resamples_are_repeated_rows(fine: bool) -> None:
         assert found[r, 1] == pytest.approx(stats.spearmanr(a, b).statistic, abs=1e-10)
 
 
+def test_more_frames_than_one_block_of_random_numbers() -> None:
+    rng = np.random.default_rng(4)
+    x, frame = np.sort(rng.normal(size=1500)), rng.permutation(1500).astype(np.int32)
+    y = x + rng.normal(size=1500) > 0
+    found = kernel.resampled(x, y * 1.0, y.astype(np.int32), frame, frames=1500, resamples=3, seed=5)
+    for r in range(3):
+        weight = np.bincount(draws(5, r, np.full(1500, 1500)), minlength=1500)[frame]
+        a, b = np.repeat(x, weight), np.repeat(y, weight)
+        assert found[r].tolist() == pytest.approx([stats.pearsonr(a, b).statistic, stats.spearmanr(a, b).statistic], abs=1e-10)
+
+
 def test_intervals_cover_and_know_of_frames() -> None:
     hits, wide = 0, []
     for seed in range(30):
@@ -62,3 +73,17 @@ def test_negative_pairs_are_redundant_too() -> None:
     found = redundant(pd.DataFrame({"a": x, "b": -(x**3), "c": x**2, "d": 2.0}))
     assert found[["first", "second", "spearman"]].to_numpy().tolist() == [["a", "b", pytest.approx(-1)]]
     assert redundant(pd.DataFrame({"a": [1.0, 2], "b": [1.0, 2]})).empty
+
+
+def test_redundant_pairs_that_know_the_same_rows_and_others() -> None:
+    rng = np.random.default_rng(3)
+    x, gone = rng.normal(size=300), rng.random(300) < 0.3
+    metrics = pd.DataFrame({"a": x, "b": x + 0.1 * rng.normal(size=300), "c": np.where(gone, np.nan, x)})
+    metrics["d"] = metrics.c + 0.1 * rng.normal(size=300)
+    found = redundant(metrics).set_index(["first", "second"])
+    assert len(found) == 6
+    for first, second in found.index:
+        both = metrics[[first, second]].dropna()
+        assert found.n[first, second] == len(both)
+        expected = stats.spearmanr(both[first], both[second]).statistic
+        assert found.spearman[first, second] == pytest.approx(expected, abs=1e-12)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from reference import importance as obvious
+from scipy import stats
 
 from gpu_quality.analysis.correlation import redundant
 from gpu_quality.analysis.importance import importance
@@ -75,6 +76,9 @@ def test_correlation_misses_what_importance_sees() -> None:
     assert abs(found.spearman) < 0.1
     assert found.importance > 0.98
     assert found.p == 0.01
+    monotone = one(x, x > 0.3)
+    assert monotone.spearman > 0.8
+    assert monotone.importance > 0.98
 
 
 @pytest.mark.parametrize("level", ["P", "F"])
@@ -88,6 +92,7 @@ def test_p_of_independent_metrics_is_uniform(level: str) -> None:
     found = importance(pd.DataFrame(values), y, frames=frame, level=level, permutations=199, half_samples=2)
     for p in (found.p, benjamini_hochberg(torch.tensor(found.p.to_numpy()))):
         assert p.min() > 0.0005
+    assert stats.kstest(found.p, "uniform").pvalue > 0.01
     assert 0.35 < found.p.mean() < 0.65
     assert 0 <= (found.p <= 0.1).mean() < 0.25
 
@@ -163,8 +168,6 @@ def test_scikit_learn_finds_the_same_without_ties() -> None:
 
 @pytest.mark.parametrize("fine", [True, False])
 def test_scipy_finds_the_same_correlations(fine: bool) -> None:
-    from scipy import stats
-
     x, y = logistic(15, 500)
     target = x + np.random.default_rng(0).normal(size=500) if fine else y
     tied = np.round(x, 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from reference import importance as obvious
 
-from gpu_quality.analysis.outliers import outliers
+from gpu_quality.analysis.outliers import COLUMNS, NONE, outliers
 from gpu_quality.errors import UnknownNameError, UsageError
 
 
@@ -100,7 +100,7 @@ def test_nulls_are_counted_and_equal_distances_are_ordered_by_row() -> None:
     assert found.attrs["missing"] == 2
     assert found.row.tolist() == [6, 5, 8]
     assert outliers([None, np.nan]).empty
-    assert outliers([]).columns.tolist() == ["row", "value", "group", "severity", "distance", "low", "high"]
+    assert outliers([]).columns.tolist() == list(COLUMNS)
 
 
 def test_refusals() -> None:
@@ -110,3 +110,24 @@ def test_refusals() -> None:
         outliers([1.0], groups=[1, 2])
     with pytest.raises(UsageError, match="not numeric"):
         outliers(["a"])
+
+
+def test_excess_quantile_and_what_was_judged() -> None:
+    x, group = np.concatenate([heavy(6), heavy(7), [4.0] * 5]), np.repeat(["b", "a", "c"], [400, 400, 5])
+    found = outliers(x, groups=group)
+    assert (found.excess > 1).all()
+    assert ((found.excess > 2.5 / 1.5) == (found.severity == "severe")).all()
+    for row in found.head(20).itertuples():
+        own = x[group == group[row.row]]
+        assert row.quantile == (own <= row.value).mean()
+        q1, q3 = np.percentile(own, [25, 75])
+        assert row.excess == pytest.approx(row.distance / (1.5 * (q3 - q1)))
+    judged = found.attrs["judged"]
+    assert [(of.known, of.why_none) for of in judged] == [(400, ""), (400, ""), (5, "all values are equal")]
+    assert [of.outside for of in judged] == np.bincount(found.group, minlength=3).tolist()
+    assert judged[2].bounds == NONE
+    whys = [outliers(v, rule=r).attrs["judged"][0].why_none for v, r in WHY]
+    assert whys == ["no values", "one value only", "the interquartile range is 0", "fewer than three values", ""]
+
+
+WHY = [([], "iqr"), ([1.0], "iqr"), ([0.0] * 50 + [1.0], "iqr"), ([1.0, 2.0], "adaptive"), ([0.0] * 50 + [1.0], "adaptive")]

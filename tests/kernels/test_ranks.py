@@ -64,6 +64,19 @@ def test_permuted_rows_are_the_plain_ones(threads: int) -> None:
     assert len(set(totals)) == 7
 
 
+@pytest.mark.parametrize("levels", [2, 5])
+def test_scores_of_levels_need_no_order_of_their_own(levels: int) -> None:
+    level, code, count = rows(1300, levels)  # more than two blocks of random numbers
+    middle = (2 * np.arange(len(level)) - len(level) + 1).astype(np.int32)[None]
+    own = np.random.default_rng(2).normal(size=levels)[level]
+    for score in (own, np.where(np.arange(len(level)) == 7, 0.0, own)):  # the second: not one score per level
+        given = (code, middle, score, count, digammas(len(level)))
+        totals, products = ranks.permuted_rows(*given, permutations=3, seed=6)
+        expected = reference.permuted_rows(*given, permutations=3, seed=6)
+        np.testing.assert_array_equal(totals, expected[0])
+        np.testing.assert_allclose(products, expected[1], rtol=1e-12, atol=1e-9)
+
+
 @pytest.mark.parametrize("values", [1, 3, 25])
 def test_permuted_units_are_the_plain_ones(values: int) -> None:
     _, code, count = rows(200, 2)

@@ -8,18 +8,38 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gpu_quality.kernels.shuffles.cpu import below, started
+from gpu_quality.kernels.shuffles.cpu import BLOCK, draw, scaled, started
 from gpu_quality.kernels.threads import spread, threads
 
 compiled: Any = njit(nogil=True, cache=True, error_model="numpy")
 
 
 @compiled
-def draw(weight, state):
+def draw_frames(drawn, state):
     """How often each frame is drawn."""
-    weight[:] = 0
-    for i in range(len(weight)):
-        weight[below(state, i, len(weight))] += 1
+    bits, frames = np.empty(BLOCK, np.uint32), len(drawn)
+    drawn[:] = 0
+    for begin in range(0, frames, BLOCK):
+        draw(state, begin, bits)
+        for i in range(min(BLOCK, frames - begin)):
+            drawn[np.uint64(scaled(bits[i], frames))] += np.uint8(1)
+
+
+@compiled
+def weigh(drawn, frame, y_group, weight, held):
+    """How often each row is drawn, and how many rows each group of equal y holds."""
+    held[:] = 0
+    for p in range(len(frame)):
+        weight[p] = drawn[np.uint64(frame[p])]
+    if len(held) == 2:  # two sums instead of counters that wait for each other
+        ones, total = np.int64(0), np.int64(0)
+        for p in range(len(frame)):
+            ones += weight[p] * y_group[p]
+            total += weight[p]
+        held[0], held[1] = total - ones, ones
+    else:
+        for p in range(len(frame)):
+            held[y_group[p]] += weight[p]
 
 
 @compiled
@@ -71,14 +91,11 @@ def pearson(x, y, weight, total):
 @compiled
 def resample(begin, stop, seed, x, y, y_group, frame, frames, groups, out):
     """Resamples begin .. stop."""
-    drawn, weight = np.empty(frames, np.int32), np.empty(len(x), np.int32)
+    drawn, weight = np.empty(frames, np.uint8), np.empty(len(x), np.uint8)  # 256 times the same: once in 10^500 resamples
     held, middle = np.empty(groups, np.int64), np.empty(groups, np.float64)
     for r in range(begin, stop):
-        draw(drawn, started(seed, r))
-        held[:] = 0
-        for p in range(len(x)):
-            weight[p] = drawn[frame[p]]
-            held[y_group[p]] += weight[p]
+        draw_frames(drawn, started(seed, r))
+        weigh(drawn, frame, y_group, weight, held)
         total = held.sum()
         rho = spearman(x, y_group, weight, held, middle, total)
         out[r, 1] = rho

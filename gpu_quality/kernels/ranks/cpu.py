@@ -1,9 +1,4 @@
-"""Neighbor counts of ranked rows, compiled: once, under permutations, and in half-samples.
-
-Row p of n rows in order lies at the integer ``p << 20 | u``, u below 2^20. So the rows below any integer t are known without a
-search: ``t >> 20`` of them, and one more where the u of the next row is small enough. What is left is the third nearest
-row of the same level, which is the best of four windows in the list of that level, and a sum of table entries.
-"""
+"""Sums over ranked rows, compiled: once, under permutations, and in half-samples."""
 
 # Compiled functions take their types from each call: mypy must neither ask for annotations nor look inside them.
 # mypy: allow-untyped-defs, allow-untyped-calls, allow-untyped-decorators, no-check-untyped-defs
@@ -14,55 +9,28 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gpu_quality.kernels.ranks.coding import LEVEL_BITS, U_BITS, UNIT, K
-from gpu_quality.kernels.shuffles.cpu import below, rearrange, shuffle, shuffled, started
+from gpu_quality.kernels.neighbor_sums.cpu import LEVEL_MASK, summed
+from gpu_quality.kernels.ranks.coding import UNIT, K
+from gpu_quality.kernels.shuffles.cpu import choose, rearrange, shuffle, shuffled, started
 from gpu_quality.kernels.threads import spread, threads
 
 compiled: Any = njit(nogil=True, cache=True, error_model="numpy")
 summing: Any = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 """For sums that may be split into lanes."""
 
-U_MASK, LEVEL_MASK = (1 << U_BITS) - 1, (1 << LEVEL_BITS) - 1
-FAR = 1 << 61
-"""Farther than any row, and small enough to be subtracted from one."""
-
-
-@compiled
-def nearby(x, first, stop, u, n, table):
-    """Sum of table entries of the rows of one level with four or more of them; `x` has three far entries at both ends."""
-    total = np.int64(0)
-    for j in range(first, stop):
-        own = x[j]
-        d = min(own - x[j - 3], x[j + 3] - own)
-        d = min(d, max(own - x[j - 2], x[j + 1] - own))
-        d = min(d, max(own - x[j - 1], x[j + 2] - own))
-        high, low = own + d, own - d
-        above, under = min(high >> U_BITS, n), max(low >> U_BITS, -1)
-        more = np.int64(np.int64(u[above + 1]) < (high & U_MASK))
-        fewer = np.int64(np.int64(u[under + 1]) <= (low & U_MASK))
-        total += table[above - under + more - fewer]
-    return total
-
-
-@compiled
-def nearby_few(x, first, stop, u, n, table):
-    """The same for a level of two or three rows, whose farthest row counts."""
-    total = np.int64(0)
-    for j in range(first, stop):
-        d = max(x[j] - x[first], x[stop - 1] - x[j])
-        high, low = x[j] + d, x[j] - d
-        above, under = min(high >> U_BITS, n), max(low >> U_BITS, -1)
-        m = above - under + (u[above + 1] < (high & U_MASK)) - (u[under + 1] <= (low & U_MASK))
-        total += table[m]
-    return total
-
 
 @compiled
 def count_levels(code, n, count):
     """Number of rows of each level."""
     count[:] = 0
-    for p in range(n):
-        count[code[p] & LEVEL_MASK] += 1
+    if len(count) == 2:
+        ones = 0
+        for p in range(n):
+            ones += code[p] & LEVEL_MASK
+        count[0], count[1] = n - ones, ones
+    else:
+        for p in range(n):
+            count[code[p] & LEVEL_MASK] += 1
 
 
 @compiled
@@ -77,33 +45,6 @@ def without_single(code, n, count):
     return kept
 
 
-@compiled
-def summed(code, n, count, cursor, x, u, table):
-    """Sum over the first n rows, in order, of the table entry of their number of nearer rows."""
-    place = 0
-    for level in range(len(count)):
-        for far in range(K):
-            x[place + far] = -FAR
-            x[place + K + count[level] + far] = FAR
-        cursor[level] = place + K
-        place += count[level] + 2 * K
-    u[0], u[n + 1] = -1, U_MASK + 1
-    for p in range(n):
-        own = np.int64(code[p])
-        level, fine = own & LEVEL_MASK, own >> LEVEL_BITS
-        u[p + 1] = fine
-        x[cursor[level]] = (p << U_BITS) | fine
-        cursor[level] += 1
-    total = np.int64(0)
-    for level in range(len(count)):
-        first, stop = cursor[level] - count[level], cursor[level]
-        if count[level] > K:
-            total += nearby(x, first, stop, u, n, table)
-        elif count[level] > 1:
-            total += nearby_few(x, first, stop, u, n, table)
-    return total
-
-
 @summing
 def multiplied(rank, score):
     """Scalar product; the order of adding is fixed on compiling."""
@@ -114,18 +55,32 @@ def multiplied(rank, score):
 
 
 @compiled
-def permute_rows(begin, stop, seed, code, middle, score, count, table, totals, products):
-    """Permutations begin .. stop of rows."""
+def upper(rank, code):
+    """Sum of the ranks of rows of the second of two levels."""
+    total = np.int64(0)
+    for p in range(len(rank)):
+        total += rank[p] * np.int64(code[p] & LEVEL_MASK)
+    return total
+
+
+@compiled
+def permute_rows(begin, stop, seed, code, middle, score, of_level, count, table, totals, products):
+    """Permutations begin .. stop of rows; `of_level` is the score of each of two levels, or empty."""
     n = len(code)
-    out, scores = np.empty(n, np.uint32), np.empty(n, np.float64)
+    out, scores = np.empty(n, np.uint32), np.empty(0 if len(of_level) else n, np.float64)
     at, x, u = np.empty(len(count), np.int64), np.empty(n + 2 * K * len(count), np.int64), np.empty(n + 2, np.int32)
     for r in range(begin, stop):
         state = started(seed, r)
         shuffled(code, out, state)
-        shuffled(score, scores, state)
         totals[r] = summed(out, n, count, at, x, u, table)
-        for s in range(len(middle)):
-            products[s, r] = multiplied(middle[s], scores) / 2
+        if len(of_level):
+            for s in range(len(middle)):
+                ones = upper(middle[s], out)
+                products[s, r] = (of_level[0] * (middle[s].sum() - ones) + of_level[1] * ones) / 2
+        else:
+            shuffled(score, scores, state)
+            for s in range(len(middle)):
+                products[s, r] = multiplied(middle[s], scores) / 2
 
 
 @compiled
@@ -160,15 +115,11 @@ def halve(begin, stop, seed, code, unit, units, levels, table, out):
     part, count, at = np.empty(n + 1, np.uint32), np.empty(levels, np.int64), np.empty(levels, np.int64)
     x, u = np.empty(n + 2 * K * levels, np.int64), np.empty(n + 2, np.int32)
     for r in range(begin, stop):
-        state, needed = started(seed, r), units // 2
-        for i in range(units):
-            take = below(state, i, units - i) < needed
-            chosen[i] = take
-            needed -= take
+        choose(chosen, units // 2, started(seed, r))
         kept = 0
         for p in range(n):
-            part[kept] = code[p]
-            kept += chosen[unit[p]]
+            part[np.uint64(kept)] = code[p]
+            kept += chosen[np.uint64(unit[p])]
         count_levels(part, kept, count)
         kept = without_single(part, kept, count) if np.any(count == 1) else kept
         out[r] = np.nan
@@ -196,9 +147,12 @@ def permuted_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sums and rank products of rows in random order; see ``kernels.ranks``."""
     totals, products = np.empty(permutations, np.int64), np.empty((len(middle), permutations), np.float64)
+    level, of_level = code & LEVEL_MASK, np.zeros(len(count))
+    of_level[level] = score
+    of_level = of_level if len(count) == 2 and (of_level[level] == score).all() else of_level[:0]
 
     def work(begin: int, stop: int) -> None:
-        permute_rows(begin, stop, seed, code, middle, score, count, table, totals, products)
+        permute_rows(begin, stop, seed, code, middle, score, of_level, count, table, totals, products)
 
     _share(work, permutations)
     return totals, products

@@ -13,6 +13,11 @@ from numba import njit
 
 compiled: Any = njit(nogil=True, cache=True, error_model="numpy")
 
+STEP = np.uint64(0x9E3779B97F4A7C15)
+"""Between the counters of two steps."""
+BLOCK = 512
+"""Steps whose random bits are found at once: they stay in the cache next to the core."""
+
 
 @compiled
 def mixed(state):
@@ -26,32 +31,63 @@ def mixed(state):
 @compiled
 def started(seed, number):
     """State of the random numbers of one permutation or half-sample."""
-    return mixed(mixed(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15)) + np.uint64(number))
+    return mixed(mixed(np.uint64(seed) + STEP) + np.uint64(number))
 
 
 @compiled
 def below(state, step, bound):
     """The number 0 .. bound - 1 that belongs to one step: upper 32 bits of a hash, scaled."""
-    bits = mixed(state + np.uint64(step) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
-    return np.int64((bits * np.uint64(bound)) >> np.uint64(32))
+    return scaled(mixed(state + np.uint64(step) * STEP) >> np.uint64(32), bound)
+
+
+@compiled
+def scaled(bits, bound):
+    """32 random bits as a number 0 .. bound - 1."""
+    return np.int64((np.uint64(bits) * np.uint64(bound)) >> np.uint64(32))
+
+
+@compiled
+def draw(state, begin, bits):
+    """The random bits of the steps from `begin` on: a loop of nothing else, so that it runs on vectors."""
+    first = state + np.uint64(begin) * STEP
+    for k in range(len(bits)):
+        bits[k] = mixed(first + np.uint64(k) * STEP) >> np.uint64(32)
 
 
 @compiled
 def shuffle(place, state):
     """Put 0 .. n - 1 in random order (Fisher and Yates)."""
-    for i in range(len(place)):
-        j = below(state, i, i + 1)
-        place[i] = place[j]
-        place[j] = i
+    bits = np.empty(BLOCK, np.uint32)
+    for begin in range(0, len(place), BLOCK):
+        draw(state, begin, bits)
+        for i in range(begin, min(begin + BLOCK, len(place))):
+            j = np.uint64(scaled(bits[i - begin], i + 1))
+            place[i] = place[j]
+            place[j] = i
 
 
 @compiled
 def shuffled(values, out, state):
     """Values in the order that `shuffle` of the same state gives; far cheaper than looking them up one by one."""
-    for i in range(len(values)):
-        j = below(state, i, i + 1)
-        out[i] = out[j]
-        out[j] = values[i]
+    bits = np.empty(BLOCK, np.uint32)
+    for begin in range(0, len(values), BLOCK):
+        draw(state, begin, bits)
+        for i in range(begin, min(begin + BLOCK, len(values))):
+            j = np.uint64(scaled(bits[i - begin], i + 1))
+            out[i] = out[j]
+            out[j] = values[i]
+
+
+@compiled
+def choose(chosen, needed, state):
+    """Mark `needed` of all with 1 and the others with 0, every choice as likely as another."""
+    bits = np.empty(BLOCK, np.uint32)
+    for begin in range(0, len(chosen), BLOCK):
+        draw(state, begin, bits)
+        for i in range(begin, min(begin + BLOCK, len(chosen))):
+            take = scaled(bits[i - begin], len(chosen) - i) < needed
+            chosen[i] = take
+            needed -= take
 
 
 @compiled
