@@ -8,6 +8,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from gpu_quality.api.compared import Compared
+from gpu_quality.api.slices import object_rows
 from gpu_quality.errors import UnknownNameError, UsageError
 from gpu_quality.store.store import Store
 from gpu_quality.text import close
@@ -48,25 +49,14 @@ def of_classes(
 def slices_of(
     store: Store | None, given: Compared, slices: Sequence[str] | Mapping[str, str]
 ) -> dict[str, tuple[Bool[Tensor, " m"], Bool[Tensor, " n"]]]:
-    """Which labels and predictions lie outside of each slice: conditions on objects, else on frames."""
+    """Which labels and predictions lie outside of each slice: conditions, or names of saved slices. Raises `UsageError`."""
     named = dict(slices) if isinstance(slices, Mapping) else {text: text for text in slices}
-    if named and store is None:
+    if not named:
+        return {}
+    if store is None or given.label_rows is None or given.prediction_rows is None:
         raise UsageError(
             "slices need a store: files alone have no columns", hint="gpu-quality run … --out OUT, then evaluate OUT"
         )
-    return {name: _outside(store, given, text) for name, text in named.items()} if store is not None else {}
-
-
-def _outside(store: Store, given: Compared, condition: str) -> tuple[Tensor, Tensor]:
-    """Labels and predictions that a condition leaves out. Raises `UsageError` for a condition nobody understands."""
-    try:
-        inside = set(store.query(f"select object from objects where {condition}")["object"])  # noqa: S608 - behind locks
-        sides = [[name not in inside for name in ids] for ids in (given.label_ids, given.prediction_ids)]
-    except UsageError as of_objects:
-        try:
-            frames = set(store.query(f"select frame from frames where {condition}")["frame"])  # noqa: S608
-        except UsageError:
-            raise UsageError(f"slice {condition!r}: {of_objects}", hint="write a condition on columns: area < 1024") from None
-        out = torch.tensor([name not in frames for name in given.frames])
-        return out[given.labels.frame], out[given.predictions.frame]
-    return torch.tensor(sides[0], dtype=torch.bool), torch.tensor(sides[1], dtype=torch.bool)
+    rows = (given.label_rows, given.prediction_rows)
+    outside = {name: ~object_rows(store, text) for name, text in named.items()}
+    return {name: (torch.from_numpy(out[rows[0]]), torch.from_numpy(out[rows[1]])) for name, out in outside.items()}

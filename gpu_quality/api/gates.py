@@ -9,7 +9,7 @@ from gpu_quality.api.evaluation import Evaluation
 from gpu_quality.errors import GateError, UnknownNameError, UsageError
 from gpu_quality.text import close
 
-_GATE: Final = re.compile(r"^\s*(\S.*?)\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*$", re.DOTALL)
+CONDITION: Final = re.compile(r"^\s*(\S.*?)\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*$", re.DOTALL)
 _LOW_IS_GOOD: Final = frozenset(
     {"olrp", "ece", "mce", "fp", "fn", "brier", "log_loss", "ks", "psi", "wasserstein", "drifting", "drifting_share",
      "class_divergence", "domain_auc", "mmd2"}
@@ -65,18 +65,18 @@ def refuse(gates: Sequence[Gate]) -> list[str]:
 
 
 def _look(gate: str, whole: Figures, classes: Mapping[str, Figures]) -> Gate:
-    match = _GATE.match(gate)
+    match = CONDITION.match(gate)
     if match is None:
         raise UsageError(f"--fail-on {gate!r} is no condition", hint='write a figure, a sign and a number: "map>=0.4"')
     name, sign, limit = match.group(1), match.group(2), float(match.group(3))
-    value = _value(name, whole, classes)
+    value = value_of(name, whole, classes)
     low_is_good = name.partition("/")[0].lower() in _LOW_IS_GOOD or name.lower().startswith("dap")
     wished = sign.startswith("<") == low_is_good
     true = value is not None and {">=": value >= limit, "<=": value <= limit, ">": value > limit, "<": value < limit}[sign]
     return Gate(gate, name, value, value is not None and true == wished)
 
 
-def _value(name: str, whole: Figures, classes: Mapping[str, Figures]) -> float | None:
+def value_of(name: str, whole: Figures, classes: Mapping[str, Figures]) -> float | None:
     """A figure by its name, of one class with /CLASS; case does not matter."""
     head, sign, own = name.partition("/")
     if sign and own not in classes:

@@ -34,6 +34,8 @@ class Measure:
     bad: str
     summary: str
     flag: bool
+    of_model: bool = False
+    """Whether the model says it of itself, such as its confidence: no property of the data."""
 
 
 class Found(NamedTuple):
@@ -59,7 +61,7 @@ def measures_of(store: Store, rows: str, chosen: str | None = None) -> dict[str,
             continue  # what a prediction says of itself
         level = "F" if per == "frame" else rows
         bad, summary = str(facts.get("bad", "neither")), str(facts.get("summary", ""))
-        found[name] = Measure(name, level, unit, bad, summary, unit == "flag")
+        found[name] = Measure(name, level, unit, bad, summary, unit == "flag", "set" in facts)
     return found
 
 

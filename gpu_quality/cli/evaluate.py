@@ -42,7 +42,8 @@ def evaluate(
     confidence: Annotated[float, typer.Option(help="Confidence from which predictions count there.")] = 0.25,
     classes: Annotated[str | None, typer.Option(help="Only these classes, with commas.")] = None,
     slices: Annotated[
-        list[str] | None, typer.Option("--slices", help='Condition on columns: "area < 1024"; repeatable.')
+        list[str] | None,
+        typer.Option("--slices", help='Condition on columns ("object_area < 1024"), or the name of a saved slice; repeatable.'),
     ] = None,
     missing_score: Annotated[float | None, typer.Option(help="Confidence of predictions that have none.")] = None,
     inclusive: Annotated[bool, typer.Option("--inclusive", help="Boxes name their last pixel (old VOC files).")] = False,

@@ -28,6 +28,7 @@ from gpu_quality.cli import (
     run,
     search,
     select,
+    slices,
     stores,
     views,
 )
@@ -46,6 +47,8 @@ metrics = typer.Typer(help="The metrics there are, generated from the code.", no
 models = typer.Typer(help="Image encoders: their cards and weights.", no_args_is_help=True)
 app.add_typer(metrics, name="metric")
 app.add_typer(models, name="model")
+parts = typer.Typer(help="Slices: parts of the data where the model fails, their figures and tests.", no_args_is_help=True)
+app.add_typer(parts, name="slice")
 _VERBS: tuple[Callable[..., None], ...] = (
     run.run,
     run.explain,
@@ -74,6 +77,11 @@ _VERBS: tuple[Callable[..., None], ...] = (
 for verb in _VERBS:
     app.command()(verb)
 app.command(cls=select.SelectCommand)(select.select)
+parts.command("find")(slices.find)
+parts.command("add")(slices.add)
+parts.command("list")(slices.list_)
+parts.command("remove")(slices.remove)
+parts.command("test")(slices.check)
 models.command("list")(model.list_)
 models.command("verify")(model.verify)
 models.command("fetch")(model.fetch)
