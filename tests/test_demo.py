@@ -1,5 +1,6 @@
 """Every defect of the demo's photos and every mistake in its labels is found by name, and the report shows it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 import gpu_quality as gq
 from gpu_quality.api.check import check
+from gpu_quality.api.slices_weak import find_weak_slices
 from gpu_quality.reports.copies import GROUPS_SHOWN
 from gpu_quality.store.store import Store
 
@@ -144,3 +146,24 @@ def test_the_same_labels_are_made_every_time(demo: Path) -> None:
     again = demo / "again.json"
     subprocess.run([sys.executable, str(ROOT / "scripts" / "make_labels.py"), str(demo / "photos"), str(again)], check=True)
     assert again.read_bytes() == (demo / "labels.json").read_bytes()
+
+
+def test_the_detector_that_misses_small_things_is_found_out(demo: Path, tmp_path: Path) -> None:
+    script = str(ROOT / "scripts" / "make_predictions.py")
+    subprocess.run([sys.executable, script, str(demo / "labels.json"), str(tmp_path / "found.json")], check=True)
+    made = gq.run(
+        labels=demo / "labels.json", predictions={"detector": tmp_path / "found.json"}, out=tmp_path / "run",
+        settings={"engine": {"kind": "inline"}},
+    )  # fmt: skip
+    gq.evaluate(made)
+    why = gq.importance(made, rows="O", permutations=199)
+    drops = pd.DataFrame(why.joint["O"]["metrics"])
+    assert "object_area" in str(drops.sort_values("drop", ascending=False)["group"].iloc[0])
+    assert why.table.set_index("metric").loc["object_area", "p_adjusted"] <= 0.05
+    split = gq.performance(made, "object_area", rows="O").to_dict()["sides"][0]["split"]
+    assert split["rate"] < 0.3 < 0.8 < split["other_rate"]
+    worst = find_weak_slices(made, "O").slices()[0]
+    assert re.search(r"object_(area|width|height)\w* <", worst["condition"])
+    missed = made.query(f"select avg((outcome = 'fn')::int) share from objects where origin = 0 and ({worst['condition']})")
+    assert missed.share[0] > 0.7
+    assert len(gq.select(made, count=3, by="frame_fn").table) == 3

@@ -159,10 +159,17 @@ def _together(found: dict[str, Any]) -> None:
     low, high = found.get("low"), found.get("high")
     reach = "" if low is None or high is None else f" ({100 * low:.0f}-{100 * high:.0f} %)"
     stdout().print(f"all together explain {100 * found['explained']:.0f} %{reach} of the outcome", markup=False)
-    sure = [row for row in found["metrics"] if row["low"] is not None and row["low"] > 0][:5]
-    if sure:
-        told = ", ".join(f"{clean(row['metric'], 44)} ({100 * row['drop']:.1f} points)" for row in sure)
-        stdout().print(f"what the others cannot replace: {told}", markup=False)
+    sure = [row for row in found["metrics"] if row["low"] is not None and row["low"] > 0]
+    groups = {row["group"] or row["metric"]: row for row in reversed(sure)}  # metrics that say the same were shuffled together
+    told = [f"{_named(row)} ({100 * row['drop']:.1f} points)" for row in reversed(groups.values())]
+    if told:
+        stdout().print(f"what the others cannot replace: {', '.join(told[:5])}", markup=False)
+
+
+def _named(row: dict[str, Any]) -> str:
+    """A metric, and how many others say the same."""
+    others = str(row["group"] or "").count(",")
+    return clean(row["metric"], 44) + (f" and {others} like it" if others else "")
 
 
 def _next(found: "Importance", out: str) -> None:
