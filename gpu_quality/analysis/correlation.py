@@ -4,6 +4,7 @@ Source: reference evaluation.md 14.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -29,13 +30,15 @@ COLUMNS: Final = (
 
 
 def correlations(
-    metrics: pd.DataFrame, outcome: ArrayLike, *, frames: ArrayLike | None = None, seed: int = 0, resamples: int = 1000
-) -> pd.DataFrame:
+    metrics: pd.DataFrame, outcome: ArrayLike, *, frames: ArrayLike | None = None, seed: int = 0, resamples: int = 1000,
+    done: Callable[[int], None] = lambda _: None,
+) -> pd.DataFrame:  # fmt: skip
     """Pearson's and Spearman's correlation of each metric with the outcome, -1..1, with 95 % intervals by frame bootstrap.
 
     Positive: a larger metric goes with a better outcome. Arguments as in `importance.importance`; p-values are there. Frames
     are drawn with replacement, ranks found anew in each resample. `message` says why there is no value (``constant``), or no
     interval: fewer than ten frames, or more than a tenth of the resamples constant. ``attrs["notes"]`` tells of sampling.
+    `done` is told how many metrics are finished.
 
     Raises
     ------
@@ -47,6 +50,7 @@ def correlations(
     for name, values in given.metrics.items():
         of = used(given, ~np.isnan(values))
         found.append({"metric": name, "n_used": len(of.row)} | _with_interval(of, values[of.row], resamples, seed))
+        done(1)
     table = pd.DataFrame(found, columns=list(COLUMNS))
     text = {"metric": "str", "message": "str", "n_used": "int64"}
     table = table.astype({name: text.get(name, "float64") for name in COLUMNS})
@@ -113,12 +117,14 @@ class _Ranked:
     known: NDArray[np.bool_]
     order: Ints
     rank: Floats
-    """Among the known rows."""
+    """Among the known rows, of length 1; NaN where all are equal."""
 
 
 def _ranked(values: Floats) -> _Ranked:
     known, order = ~np.isnan(values), np.argsort(values, kind="stable")
-    return _Ranked(values, known, order, _among(values, known, order))
+    rank = _among(values, known, order)
+    with np.errstate(invalid="ignore"):
+        return _Ranked(values, known, order, rank / np.linalg.norm(rank))
 
 
 def _among(values: Floats, known: NDArray[np.bool_], order: Ints) -> Floats:
@@ -133,8 +139,9 @@ def _spearman(x: _Ranked, y: _Ranked) -> tuple[float, int]:
     n = int(known.sum())
     if n < 3:
         return math.nan, n
-    ranks = (of.rank if n == len(of.rank) else _among(of.values, known, of.order) for of in (x, y))
-    return correlation(*ranks), n
+    if n == len(x.rank) == len(y.rank):
+        return float(np.clip(x.rank @ y.rank, -1, 1)), n
+    return correlation(*(_among(of.values, known, of.order) for of in (x, y))), n
 
 
 def correlation(x: Floats, y: Floats) -> float:

@@ -6,28 +6,26 @@ reference evaluation.md 14.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from gpu_quality.analysis.correlation import correlation
 from gpu_quality.analysis.importance_rows import (
     Floats,
-    Ints,
     Rows,
     Used,
     all_equal,
-    frame_values,
     metric_levels,
     patterns,
     places,
     rows_of,
-    ties,
 )
+from gpu_quality.analysis.importance_tested import ENOUGH, tested
 from gpu_quality.functional.inference import benjamini_hochberg
 from gpu_quality.kernels import ranks
 from gpu_quality.kernels.ranks.coding import information
@@ -68,6 +66,7 @@ def importance(
     frames: ArrayLike | None = None,
     permutations: int | None = None,
     half_samples: int = 200,
+    done: Callable[[int], None] = lambda _: None,
 ) -> pd.DataFrame:
     """How much each metric tells about the outcome: one row per metric, the most important first.
 
@@ -81,7 +80,9 @@ def importance(
     `p` from permutations, `p_adjusted` (Benjamini-Hochberg), `pearson` and `spearman` (-1..1, positive: larger goes with
     better), `spearman_p_adjusted`, `message` (why there is no value, or a warning; else empty). ``attrs`` holds `permutations`,
     `half_samples`, `seed` and `notes`, sentences about sampling. `permutations` is at least 1,999 unless given; the least p is
-    1 / (permutations + 1).
+    1 / (permutations + 1). Unless it is given, those of ``F`` metrics end with the 50th that tells as much as the data; then
+    p is 50 over their number (Besag and Clifford 1991), which decides the same and saves most of the time. `done` is told how
+    many steps are finished, two for each metric.
 
     Raises
     ------
@@ -99,7 +100,9 @@ def importance(
         some = {name: given.metrics[name][of.row] for name in names if not reasons[name]}
         for name, values in some.items():
             found[name] = _figures(of, values, half_samples, seed)
-        _tested(found, of, some, level_of, drawn, seed)
+            done(1)
+        tested(found, of, some, level_of, drawn, ENOUGH if permutations is None else drawn + 1, seed, done)
+        done(2 * (len(names) - len(some)))
     table = pd.DataFrame(
         [
             {"metric": name, "level": level_of[name], "rows": rows, "message": reasons[name]}
@@ -171,47 +174,6 @@ def _interval(value: float, drawn: Floats) -> dict[str, float]:
     mean = known.mean()
     ends = np.clip((value - (high - mean), value + (mean - low)), 0, 1)
     return {"low": float(ends[0]), "high": float(ends[1])}
-
-
-def _tested(
-    found: dict[str, dict[str, Any]], of: Used, some: dict[str, Floats], level_of: dict[str, str], drawn: int, seed: int
-) -> None:
-    """Add p-values. What permutations give depends on ties alone, so metrics with the same ones share them."""
-    cache: dict[bytes, tuple[Ints, Floats]] = {}
-    of_places = {name: found[name].pop("places") for name in some}
-    by_row = [name for name in some if level_of[name] != "F" or of.frames == len(of.row)]
-    if by_row:
-        single = {of_places[name].tobytes(): of_places[name] for name in by_row}
-        totals, products = ranks.permuted_rows(
-            of.code, np.stack(list(single.values())), of.score, of.levels, of.table, permutations=drawn, seed=seed
-        )
-        line = {key: i for i, key in enumerate(single)}
-        for name in by_row:
-            own = found[name]
-            _p(own, totals, products[line[of_places[name].tobytes()]], own["together"])
-    for name in some.keys() - set(by_row):
-        group, observed = _between_frames(name, of, some[name], of_places[name])
-        key = group.tobytes()
-        if key not in cache:
-            score = np.bincount(of.frame, of.score, minlength=of.frames)
-            cache[key] = ranks.permuted_units(
-                of.code, of.frame, group, score, of.levels, of.table, permutations=drawn, seed=seed
-            )
-        _p(found[name], *cache[key], found[name]["together"] / observed)
-
-
-def _between_frames(name: str, of: Used, values: Floats, place: NDArray[np.int32]) -> tuple[Any, float]:
-    """Groups of equal values among frames, from the lowest, and the spread of the rows' ranks."""
-    first = frame_values(name, values, of.frame, of.frames)
-    rank = place / 2
-    return ties(np.sort(first)).astype(np.int32), math.sqrt(float(rank @ rank))
-
-
-def _p(own: dict[str, Any], totals: Ints, together: Floats, observed: float) -> None:
-    """p-values: how often permutations tell as much. A smaller sum of digammas is more information."""
-    own["p"] = (1 + int((totals <= own["total"]).sum())) / (1 + len(totals))
-    reached = np.abs(together) >= abs(observed) * (1 - 1e-9)
-    own["spearman_p"] = (1 + int(reached.sum())) / (1 + len(totals))
 
 
 def _finished(table: pd.DataFrame, notes: dict[str, Any]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """The verb `importance`: which properties of frames, labels and predictions go along with success."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +14,7 @@ from gpu_quality.analysis.importance_rows import iou_levels
 from gpu_quality.api.evaluation_json import plain
 from gpu_quality.api.progress import Progress, Silent
 from gpu_quality.api.results import keep, made_from
-from gpu_quality.api.subjects import ROWS, Subjects, subjects
+from gpu_quality.api.subjects import ROWS, Subjects, check_seed, subjects
 from gpu_quality.api.subjects_rows import PER
 from gpu_quality.errors import UnknownNameError, UsageError
 from gpu_quality.store.store import Store
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAME: Final = "importance"
-_SLOW: Final = 3_000_000
-"""Values (rows times metrics) from which on the work takes more than about two seconds."""
+OUTCOMES: Final = ("outcome", "iou")
+"""Targets that an evaluation tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +81,21 @@ def importance(
     answer is kept in ``results/importance.json`` unless `write` is False. Few rows give no value and a sentence. Raises
     `UsageError`, `UnknownNameError`. Source: reference evaluation.md 14.
     """
+    check_seed(seed)
     opened = store if isinstance(store, Store) else Store.open(Path(store))
     told = progress or Silent()
     kinds = _kinds(opened, target, rows)
     params = {"target": target, "rows": kinds, "metrics": list(metrics), "permutations": permutations, "seed": seed}
     parts: list[_Part] = []
-    for kind in kinds:
-        given = subjects(opened, kind, predictions=predictions, classes=classes, iou=iou, confidence=confidence, where=where)
-        parts.append(_of(given, target, metrics, permutations, told, joint=joint, seed=seed))
+    judge = target in OUTCOMES
+    scope = {"predictions": predictions, "classes": classes, "iou": iou, "confidence": confidence, "where": where}
+    found = [subjects(opened, kind, judge=judge, **scope) for kind in kinds]  # type: ignore[arg-type]
+    for given, own in zip(found, _asked(found, metrics), strict=True):
+        parts.append(_of(given, target, own, permutations, told, joint=joint, seed=seed))
         params |= given.at
     import pandas as pd
 
-    found = Importance(
+    answer = Importance(
         pd.concat([part.table for part in parts], ignore_index=True),
         {part.rows: part.joint for part in parts if part.joint},
         pd.concat([part.redundant for part in parts], ignore_index=True),
@@ -101,19 +104,28 @@ def importance(
         {part.rows: part.size for part in parts},
     )
     if not write:
-        return found
-    refused = keep(opened, NAME, {**found.to_dict(), "made_from": made_from(opened)}, {"": found.table})
-    return found if not refused else _noted(found, refused)
+        return answer
+    refused = keep(opened, NAME, {**answer.to_dict(), "made_from": made_from(opened)}, {"": answer.table})
+    return answer if not refused else replace(answer, notes=(*answer.notes, refused))
 
 
-def _noted(found: Importance, note: str) -> Importance:
-    return Importance(found.table, found.joint, found.redundant, found.params, (*found.notes, note), found.sizes)
+def _asked(found: Sequence[Subjects], metrics: Sequence[str]) -> list[list[str]]:
+    """The asked metrics that each kind of rows has, of which one must have each. Raises `UnknownNameError`."""
+    for name in metrics:
+        if not any(name in given.measures for given in found):
+            known = dict.fromkeys(name for given in found for name in given.measures)
+            who = " and ".join(ROWS[given.rows] for given in found)
+            hint = close(name, known) or f"there are {', '.join(known)}"[:400]
+            raise UnknownNameError(f"{who} have no measure {clean(name)!r}", hint=hint)
+    return [[name for name in metrics or given.measures if name in given.measures] for given in found]
 
 
 def _kinds(store: Store, target: str, rows: str | None) -> list[str]:
     """Which rows are looked at. Raises `UsageError`, `UnknownNameError`."""
     if rows is not None and rows not in ROWS:
         raise UsageError(f"no rows {clean(rows, 40)!r}", hint=f"choose {', '.join(ROWS)}")
+    if rows == "C" and not store.input.count("classifications"):
+        raise UsageError(f"{store.path} holds no answers about whole images", hint="--rows predictions or labels")
     if target == "outcome":
         answered = not store.input.count("objects") and store.input.count("classifications")
         return [rows] if rows else ["C"] if answered else ["P", "O"]
@@ -124,9 +136,11 @@ def _kinds(store: Store, target: str, rows: str | None) -> list[str]:
     facts = store.columns()
     if target not in facts:
         known = ["outcome", "iou", *facts]
-        raise UnknownNameError(f"there is no column {clean(target, 200)!r} to explain", hint=close(target, known))
-    per = facts[target].get("per", "frame")
-    fits = [kind for kind in ROWS if PER[kind] == per and (kind != "P" or len(store.identity["origins"]) > 1)]
+        hint = close(target, known) or f"there are {', '.join(known)}"[:400]
+        raise UnknownNameError(f"there is no column {clean(target, 200)!r} to explain", hint=hint)
+    per, predicted = facts[target].get("per", "frame"), len(store.identity["origins"]) > 1
+    kinds = {"P": predicted, "O": "set" not in facts[target]}  # a column of a set says nothing of labels
+    fits = [kind for kind in ROWS if PER[kind] == per and kinds.get(kind, True)]
     if rows is not None and rows not in fits:
         raise UsageError(f"{target} is no column of {ROWS[rows]}", hint="leave --rows out")
     return [rows] if rows else fits
@@ -149,19 +163,17 @@ def _of(
     """Importance, correlations and the joint view of one kind of rows."""
     from gpu_quality.analysis.correlation import correlations, redundant
 
-    for name in metrics:
-        given.values(name)  # raises for a name nobody knows
     outcome = _target(given, target)
-    names = [name for name in metrics or given.measures if name != target]
+    names = [name for name in metrics if name != target]
     known = np.flatnonzero(~np.isnan(outcome))
     values = given.table[names].iloc[known].astype(np.float64).reset_index(drop=True)
     frames, success = given.frame[known], outcome[known]
-    if values.size > _SLOW:
-        progress.say(f"{counted(len(names), 'metric')} of {len(values):,} {ROWS[given.rows]} against {target}")
+    progress.begin(3 * len(names), 0, f"importance for {len(values):,} {ROWS[given.rows]}")
     level = {name: given.measures[name].level for name in names}
     table = importance_of(values, success, seed=seed, level=level, rows=given.rows, frames=frames, permutations=permutations)
     notes = (*given.notes, *table.attrs["notes"], *_few(given, len(known)))
-    spread = correlations(values, success, frames=frames, seed=seed)
+    spread = correlations(values, success, frames=frames, seed=seed, done=lambda count: progress.advance(count, 0))
+    progress.end()
     ends = ["pearson_low", "pearson_high", "spearman_low", "spearman_high"]
     table = table.merge(spread[["metric", *ends]], on="metric", how="left")
     whole = _joint(values, success, level, given.rows, frames, seed) if joint else {}

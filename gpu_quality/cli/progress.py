@@ -33,6 +33,7 @@ class TerminalProgress:
         self.errors = 0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._unit = ""
 
     def say(self, text: str) -> None:
         """One remark."""
@@ -57,14 +58,15 @@ class TerminalProgress:
         )
         self._bar = Progress(*columns, console=self.console, auto_refresh=False, transient=True)
         self._bar.start()
-        self._task = self._bar.add_task(f"scoring {unit}", total=total, completed=done)
+        self._task = self._bar.add_task(unit, total=total, completed=done)
+        self._unit = unit
 
     def advance(self, count: int, errors: int) -> None:
         """`count` more units are done."""
         self.errors += errors
         if self._bar is not None and self._task is not None:
             note = f" [yellow]{self.errors:,} errors[/]" if self.errors else ""
-            self._bar.update(self._task, advance=count, description=f"scoring frames{note}")
+            self._bar.update(self._task, advance=count, description=f"{self._unit}{note}")
             self._bar.refresh()
 
     def end(self) -> None:

@@ -195,3 +195,24 @@ def test_outcomes_in_tenths() -> None:
     iou = np.concatenate([np.zeros(50), 0.5 + np.arange(100) / 200])
     assert np.bincount(iou_levels(iou, iou > 0)).tolist() == [50] + [10] * 10
     assert iou_levels(np.zeros(3), np.zeros(3)).tolist() == [0, 0, 0]
+
+
+def test_permutations_of_frames_end_early_where_nothing_is_to_be_found():
+    """Significant values are those of all permutations; the others are known to a seventh."""
+    rng = np.random.default_rng(5)
+    frames = np.repeat(np.arange(300), 2)
+    y = (rng.random(600) < 0.1 + 0.8 * (frames < 150)).astype(float)
+    metrics = pd.DataFrame({"place": frames.astype(float), **{f"chance_{i}": rng.random(300)[frames] for i in range(8)}})
+    steps: list[int] = []
+    early = importance(metrics, y, level="F", frames=frames, done=steps.append).set_index("metric")
+    assert sum(steps) == 2 * metrics.shape[1]
+    drawn = importance(metrics, y, level="F", frames=frames, permutations=1999).set_index("metric")
+    assert early.loc["place", "p"] == drawn.loc["place", "p"] == 1 / 2000
+    chance = [name for name in metrics if name != "place"]
+    ratio = early.loc[chance, "p"] / drawn.loc[chance, "p"]
+    assert ratio.between(0.6, 1.7).all()
+    assert (ratio != 1).any()
+    pd.testing.assert_frame_equal(
+        early.drop(columns=["p", "p_adjusted", "spearman_p_adjusted"]).sort_index(),
+        drawn.drop(columns=["p", "p_adjusted", "spearman_p_adjusted"]).sort_index(),
+    )

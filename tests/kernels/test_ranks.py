@@ -86,6 +86,8 @@ def test_permuted_units_are_the_plain_ones(values: int) -> None:
     given = (code, unit, group, rng.normal(size=25), count, digammas(200))
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = reference.permuted_units(*given, permutations=6, seed=1)
+        for part, whole in zip(ranks.permuted_units(*given, permutations=2, seed=1, first=4), expected, strict=True):
+            np.testing.assert_allclose(part, whole[4:], rtol=1e-12)
     totals, covariances = ranks.permuted_units(*given, permutations=6, seed=1)
     np.testing.assert_array_equal(totals, expected[0])
     if values > 1:

@@ -53,15 +53,17 @@ def permuted_units(
     *,
     permutations: int,
     seed: int,
+    first: int = 0,
 ) -> tuple[Int64[np.ndarray, " r"], Float64[np.ndarray, " r"]]:
     """Neighbor sums, and rank covariances over the spread of ranks, with the values of units dealt out to units anew.
 
     Rows come in the order that breaks ties; `unit` is the unit of each. `group` numbers the equal values from the lowest to
-    the highest, one entry per unit; `score` is the sum of the scores of a unit's rows.
+    the highest, one entry per unit; `score` is the sum of the scores of a unit's rows. `first` is the number of the first
+    permutation: parts of a series are those of the whole.
     """
     from gpu_quality.kernels.ranks import cpu
 
-    return cpu.permuted_units(code, unit, group, score, count, table, permutations=permutations, seed=seed)
+    return cpu.permuted_units(code, unit, group, score, count, table, permutations=permutations, seed=seed, first=first)
 
 
 def halves(

@@ -168,16 +168,17 @@ def permuted_units(
     *,
     permutations: int,
     seed: int,
+    first: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sums and rank covariances with the values of units dealt out anew; see ``kernels.ranks``."""
-    totals, ranks = np.empty(permutations, np.int64), np.empty(permutations, np.float64)
+    totals, ranks = np.empty(first + permutations, np.int64), np.empty(first + permutations, np.float64)
     size = np.bincount(unit, minlength=len(group)).astype(np.int32)
 
     def work(begin: int, stop: int) -> None:
-        permute_units(begin, stop, seed, code, unit, group, size, score, count, table, totals, ranks)
+        permute_units(first + begin, first + stop, seed, code, unit, group, size, score, count, table, totals, ranks)
 
     _share(work, permutations)
-    return totals, ranks
+    return totals[first:], ranks[first:]
 
 
 def halves(
