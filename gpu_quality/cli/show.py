@@ -1,13 +1,15 @@
-"""What `gpu-quality show` and `gpu-quality errors` print: distributions, issues found, extremes, and what failed."""
+"""What `gpu-quality show` prints: distributions, issues found, extremes, and the rows of a slice."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gpu_quality.api.slices import condition_of, frame_rows, level_of, object_rows
 from gpu_quality.reports.columns import Sheet, name_of
 from gpu_quality.reports.figures import Distribution, Issue, distributions, extremes, worst_ends
 from gpu_quality.reports.figures import issues as found_issues
@@ -19,87 +21,73 @@ from gpu_quality.text import clean, counted, number, share, spaced
 CELLS: Final = 20
 NAMED: Final = 3
 """Frames named per issue in the short table; `--issues` names more."""
-ERRORS_SHOWN: Final = 100
 _ARROWS: Final = {"low": "low", "high": "high", "neither": ""}
 _OPTIONAL: Final = ("unit", "n", "p5", "p95", "null", "min", "max")
 """Columns of the table of distributions that a narrow terminal loses, the first one first."""
 
 
-def show(store: Store, console: Console, *, sort: str | None, worst: int, issues: bool, per: str) -> None:
+def show(
+    store: Store, console: Console, *, sort: str | None, worst: int, issues: bool, per: str | None, where: str = ""
+) -> None:  # fmt: skip
     """Print a store: by default distributions and issues; with `issues` the flagged frames; with `sort` the worst rows.
 
-    Raises `UnknownNameError` where `sort` names no column.
+    `where` keeps the rows of a slice, and lists them where nothing else is asked for. Raises `UnknownNameError` where `sort`
+    names no column, `UsageError` for what is no condition.
     """
-    sheet = _sheet(store, sort, per)
+    sheet, place = _sheet(store, sort, per, where)
     console.print(_headline(store), markup=False)
+    if place is not None:
+        told = f"{clean(where, 300)}: {counted(len(place), sheet.per)} of {store.input.count(f'{sheet.per}s'):,}"
+        console.print(told, markup=False, style="bold")
     if sort is not None:
         _print_extremes(sheet, store, console, sort, worst)
     elif issues:
         _print_issues(sheet, console, worst)
+    elif place is not None:
+        _print_rows(sheet, store, console, worst)
     else:
         _print_distributions(sheet, console)
         _print_issues(sheet, console, NAMED)
 
 
-def show_json(store: Store, *, sort: str | None, worst: int, issues: bool, per: str) -> dict[str, Any]:
-    """What `show` prints, as one object: status, distributions, issues, and extremes where `sort` asks for them."""
-    sheet = _sheet(store, sort, per)
+def show_json(
+    store: Store, *, sort: str | None, worst: int, issues: bool, per: str | None, where: str = ""
+) -> dict[str, Any]:  # fmt: skip
+    """What `show` prints, as one object: status, distributions, issues, and extremes where `sort` asks for them.
+
+    Of a slice: its condition, how many rows it holds, and the ids of all of them.
+    """
+    sheet, place = _sheet(store, sort, per, where)
     status = {key: value for key, value in store.status().items() if key != "layers"}
     found: dict[str, Any] = {"status": status, "per": sheet.per}
+    if place is not None:
+        found |= {"where": where, "condition": condition_of(store, where), "count": len(place)}
     if sort is not None:
         return {**found, "sort": sort, "extremes": extremes_json(sheet, sort, worst)}
+    if place is not None and not issues:
+        rows = sheet.table[list(dict.fromkeys(["frame", sheet.per]))].to_dict("records")
+        return {**found, "rows": [{"row": int(row), **ids} for row, ids in zip(place, rows, strict=True)]}
     if not issues:
         found["distributions"] = [distribution_json(d) for d in distributions(sheet, CELLS)]
     return {**found, "issues": [issue_json(issue, sheet, worst) for issue in found_issues(sheet)]}
 
 
-def errors_table(store: Store, console: Console) -> None:
-    """Print why frames, annotation rows and cells have no value: counts by reason, then the first rows."""
-    table = store.errors()
-    if table.empty:
-        console.print("no errors", markup=False)
-        return
-    for reason, count in _reasons(table["reason"]):
-        console.print(f"{count:>8,}  {clean(reason)}", markup=False)
-    shown = Table("where", "stage", "reason", "detail", box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for row in table.head(ERRORS_SHOWN).to_dict("records"):
-        shown.add_row(*[Text(clean(part, 120)) for part in (_where(row), row["stage"], row["reason"], _detail(row))])
-    console.print()
-    console.print(shown)
-    if len(table) > ERRORS_SHOWN:
-        console.print(f"… and {len(table) - ERRORS_SHOWN:,} more; --json prints all of them", markup=False)
+def _sheet(store: Store, sort: str | None, per: str | None, where: str) -> tuple[Sheet, NDArray[np.int64] | None]:
+    """The table asked for, and which rows of the store it holds where those of a slice are asked for.
 
-
-def errors_json(store: Store) -> dict[str, Any]:
-    """What `errors_table` prints, with every row: ``{"count", "reasons": {reason: count}, "rows": [...]}``."""
-    table = store.errors()
-    rows = table.astype(object).where(table.notna(), None).to_dict("records")
-    return {"count": len(rows), "reasons": dict(_reasons(table["reason"])), "rows": rows}
-
-
-def _reasons(reasons: Any) -> list[tuple[str, int]]:
-    counts = Counter(str(reason) for reason in reasons)
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _where(row: dict[str, Any]) -> str:
-    place = row["frame"] if isinstance(row["frame"], str) else row["uri"]
-    line = row.get("line")
-    return f"{place}:{int(line)}" if line is not None and line >= 0 else str(place)
-
-
-def _detail(row: dict[str, Any]) -> str:
-    return f"{row['metric']}: {row['detail']}" if isinstance(row["metric"], str) else str(row["detail"])
-
-
-def _sheet(store: Store, sort: str | None, per: str) -> Sheet:
-    """The table asked for; the objects' one where only that has the column to sort by."""
-    if sort is not None and per == "frame" and store.columns().get(sort, {}).get("per") == "object":
+    Without `per` it is that of the objects where only that has the column to sort by, or the slice is about objects.
+    """
+    if sort is not None and per != "object" and store.columns().get(sort, {}).get("per") == "object":
         per = "object"
-    sheet = Sheet.read(store, per)
+    if per is None:
+        per = level_of(store, where) if where and sort is None else "frame"
+    sheet, place = Sheet.read(store, per), None
+    if where:
+        place = np.flatnonzero((frame_rows if per == "frame" else object_rows)(store, where))
+        sheet = Sheet(per, sheet.columns, sheet.table.iloc[place].reset_index(drop=True))
     if sort is not None:
         sheet.values(sort)  # raises for a name that cannot be sorted by
-    return sheet
+    return sheet, place
 
 
 def _headline(store: Store) -> str:
@@ -206,6 +194,18 @@ def _issue_cells(issue: Issue, sheet: Sheet, named: int) -> list[str]:
     if count > named:
         lines.append(f"… {count - named:,} more")
     return [spaced(issue.name) + rule, f"{count:,}", share(count, issue.total), "\n".join(lines)]
+
+
+# Rows of a slice.
+
+
+def _print_rows(sheet: Sheet, store: Store, console: Console, count: int) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+    for row in range(min(count, len(sheet))):
+        table.add_row(*[Text(part) for part in _row_cells(sheet, store, row)])
+    console.print(table)
+    if len(sheet) > count:
+        console.print(f"… and {len(sheet) - count:,} more; --worst N lists more, --json all of them", markup=False)
 
 
 # Extremes.

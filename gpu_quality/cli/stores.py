@@ -1,7 +1,5 @@
 """The verbs that read a store: show, query, export, errors, status, verify, repair, report."""
 
-import csv
-import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gpu_quality.cli.common import JsonFlag, Out, QuietFlag, clean, print_json, records, show_error, stderr, stdout
+from gpu_quality.cli.tabular import csv_text, json_text
 from gpu_quality.errors import CorruptError, UsageError
 
 Table = Annotated[str, typer.Option("--table", help="frames, objects, errors or nulls.")]
@@ -19,23 +18,36 @@ def show(
     sort: Annotated[str | None, typer.Option("--sort", help="List the worst frames by this metric.")] = None,
     worst: Annotated[int, typer.Option("--worst", min=1, help="How many.")] = 10,
     issues: Annotated[bool, typer.Option("--issues", help="List the frames of every issue found.")] = False,
-    per: Annotated[str, typer.Option("--per", help="frame or object.")] = "frame",
+    per: Annotated[str | None, typer.Option("--per", help="frame or object.")] = None,
+    where: Annotated[
+        str, typer.Option("--where", help="Only this slice: a condition on columns, or the name of a saved one.")
+    ] = "",
+    html: Annotated[str | None, typer.Option("--html", help="With --where: write its pictures to this file.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Distributions, issues found and extremes, as terminal tables.
+    """Distributions, issues found and extremes, as terminal tables; with --where the frames or objects of a slice.
 
     Example: gpu-quality show runs/a --sort sharpness --worst 20
+
+    gpu-quality show runs/b --where "object_area < 1024 and class = 'person'" --html small.html
     """
     from gpu_quality import api
     from gpu_quality.cli import show as tables
 
     store = api.open_store(out)
-    if per not in ("frame", "object"):
+    if per not in (None, "frame", "object"):
         raise UsageError(f"--per {clean(per)}: choose frame or object")
+    if html is not None and not where:
+        raise UsageError("--html shows the pictures of a slice, and --where names none", hint="add --where CONDITION")
     if json:
-        print_json(tables.show_json(store, sort=sort, worst=worst, issues=issues, per=per))
+        print_json(tables.show_json(store, sort=sort, worst=worst, issues=issues, per=per, where=where))
     else:
-        tables.show(store, stdout(), sort=sort, worst=worst, issues=issues, per=per)
+        tables.show(store, stdout(), sort=sort, worst=worst, issues=issues, per=per, where=where)
+    if html is not None:
+        from gpu_quality.reports.slice_sheet import write_slice
+
+        path = write_slice(store, where, html, per=per)
+        stderr().print(f"pictures: {clean(path)} ({path.stat().st_size / 1e6:.1f} MB)", markup=False)
 
 
 def query(
@@ -91,33 +103,11 @@ def export(
         "errors": store.errors,
         "nulls": store.nulls,
     }[table]()
-    text = _json_text(frame) if format == "json" else _csv_text(frame)
+    text = json_text(frame) if format == "json" else csv_text(frame)
     if to is None:
         sys.stdout.write(text)
     else:
         commit_bytes(Path(to), text.encode("utf-8", "surrogateescape"))
-
-
-def _json_text(frame: Any) -> str:
-    import json
-
-    return json.dumps({"rows": records(frame)}, default=str, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _csv_text(frame: Any) -> str:
-    """CSV whose text cells no spreadsheet takes for formulas."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(frame.columns)
-    for row in records(frame):
-        writer.writerow([_safe(value) for value in row.values()])
-    return buffer.getvalue()
-
-
-def _safe(value: Any) -> Any:
-    if value is None:
-        return ""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def errors(out: Out, json: JsonFlag = False) -> None:
@@ -126,7 +116,7 @@ def errors(out: Out, json: JsonFlag = False) -> None:
     Example: gpu-quality errors runs/a
     """
     from gpu_quality import api
-    from gpu_quality.cli import show as tables
+    from gpu_quality.cli import failures as tables
 
     store = api.open_store(out)
     if json:
@@ -223,17 +213,23 @@ def _piece(found: Any) -> dict[str, Any]:
 def report(
     out: Out,
     to: Annotated[str | None, typer.Option("--html", help="File to write; OUT/report.html without it.")] = None,
+    budget: Annotated[float, typer.Option("--budget", help="Megabytes the file may have; thumbnails shrink to fit.")] = 5.0,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
-    """Write one self-contained HTML file: distributions, issues, contact sheets, errors.
+    """Write one self-contained HTML file: data, labels, model, duplicates, drift, what to do next.
+
+    With --json, everything the page says as one object; the page is then written only where --html names a file.
 
     Example: gpu-quality report runs/a
-    """
-    from gpu_quality.reports import report as write
 
-    path = write(out, to)
+    gpu-quality report runs/a --json | jq .next
+    """
+    from gpu_quality import reports
+
     if json:
-        print_json({"path": str(path), "bytes": path.stat().st_size})
-    elif not quiet:
+        print_json(reports.report_json(out, to, budget_mb=budget))
+        return
+    path = reports.report(out, to, budget_mb=budget)
+    if not quiet:
         stderr().print(f"report: {clean(path)} ({path.stat().st_size / 1e6:.1f} MB)", markup=False)

@@ -10,13 +10,17 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from gpu_quality.reports.asked import Drifted, Selected, drift_of, selection_of
 from gpu_quality.reports.charts import BINS
 from gpu_quality.reports.columns import OWN, Column, Sheet, name_of
 from gpu_quality.reports.copies import Copies, copies_of
+from gpu_quality.reports.far import Far, far_of
 from gpu_quality.reports.figures import Distribution, End, Groups, Issue, distributions, extremes, groups, issues
 from gpu_quality.reports.findings import Labels, label_findings
 from gpu_quality.reports.meaning import Meaning, meaning_of
+from gpu_quality.reports.model.quality import ModelQuality, model_of
 from gpu_quality.reports.shots import Shot, box_mark
+from gpu_quality.reports.why.answers import Why, why_of
 from gpu_quality.store.store import Store
 from gpu_quality.text import clean
 
@@ -44,6 +48,11 @@ class Strip:
     end: End
     rows: tuple[int, ...]
     values: tuple[float, ...]
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether bad values lie at this end."""
+        return (self.end, self.column.bad) in (("lowest", "low"), ("highest", "high"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,13 @@ class Content:
     origins: Sequence[Origin]
     labels: Labels | None
     meaning: Meaning | None
+    model: ModelQuality | None
+    why: Why | None
+    far: Far | None
+    drift: Drifted | None
+    selection: Selected | None
+    unlabelled: int
+    """Frames without labels in a run that has some."""
 
     @cached_property
     def ids(self) -> list[str]:
@@ -120,8 +136,8 @@ class Content:
                 yield from (Shot(row) for row in members[:PER_GROUP])
         if self.labels is not None:
             yield from self.labels.shots()
-        if self.meaning is not None:
-            yield from self.meaning.shots()
+        for part in (self.model, self.why, self.meaning, self.far, self.drift, self.selection):
+            yield from () if part is None else part.shots()
         for strip in self.strips:
             yield from (Shot(row) for row in strip.rows)
         for origin in self.origins:
@@ -147,7 +163,19 @@ def gather(store: Store) -> Content:
         origins=_origins(store, objects),
         labels=label_findings(store, frames, objects),
         meaning=meaning_of(store, frames, objects),
+        model=model_of(store, frames, objects),
+        why=why_of(store),
+        far=far_of(store, frames.ids()),
+        drift=drift_of(store, frames.ids()),
+        selection=selection_of(store),
+        unlabelled=_unlabelled(store),
     )
+
+
+def _unlabelled(store: Store) -> int:
+    if not store.identity.get("labels"):
+        return 0
+    return int((~store.table("frame", ["labelled"])["labelled"].to_numpy(bool)).sum())
 
 
 def _source(store: Path) -> dict[str, Any]:

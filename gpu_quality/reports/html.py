@@ -57,9 +57,10 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]], numeric: Iterab
     return tag("div.scroll", whole, attributes={"tabindex": "0", "role": "region", "aria-label": "table"})
 
 
-def document(title: str, body: Markup) -> str:
-    """A whole page with its style inside and a policy that lets nothing be loaded or run."""
-    style = files("gpu_quality.reports").joinpath("style.css").read_text(encoding="utf-8")
+def document(title: str, body: Markup, *styles: str) -> str:
+    """A whole page with its style inside, `styles` beside the usual one, and a policy that lets nothing be loaded or run."""
+    folder = files("gpu_quality.reports")
+    style = "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in ("style.css", *styles))
     head = joined(
         (
             tag("meta", attributes={"charset": "utf-8"}),

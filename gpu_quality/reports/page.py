@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import Final
 
 from gpu_quality.errors import UsageError
-from gpu_quality.reports import duplicates, labels, look_alikes, measures, sections
+from gpu_quality.reports import asked_sections, duplicates, labels, look_alikes, measures, sections
 from gpu_quality.reports.content import Content, gather
+from gpu_quality.reports.far_section import far_section
 from gpu_quality.reports.html import Markup, document, joined, tag
+from gpu_quality.reports.model.section import model_links, model_section
+from gpu_quality.reports.next_steps import next_section
 from gpu_quality.reports.pictures import Album, decode_settings, image_root
+from gpu_quality.reports.why.section import why_links, why_section
 from gpu_quality.store.commit import commit_bytes
 from gpu_quality.store.store import Store
 from gpu_quality.text import counted, spaced
@@ -19,7 +23,12 @@ _TITLES: Final = {
     "duplicates": "Duplicates",
     "copies": "Copies",
     "labels": "Labels",
+    "model": "Model",
+    "why": "Why it fails",
     "meaning": "Look-alikes",
+    "drift": "Drift",
+    "selection": "Label next",
+    "outliers": "Outliers",
     "extremes": "Extremes",
     "distributions": "Distributions",
     "objects": "Objects",
@@ -34,20 +43,36 @@ def report(store: Store | str | Path, path: str | Path | None = None, *, budget_
     Thumbnails shrink, then get fewer, until the file has at most about `budget_mb` megabytes. The same store gives the same
     bytes but for the line with the dates. Raises `UsageError`, `NotAStoreError`, `CorruptError`, `DiskFullError`.
     """
-    if not budget_mb > 0:
-        raise UsageError(f"budget_mb is {budget_mb}, it must be above 0")
     opened = store if not isinstance(store, str | Path) else Store.open(Path(store))
     target = Path(opened.path) / NAME if path is None else Path(path)
+    _checked(target, budget_mb)
+    return write(gather(opened), target, dt.datetime.now(dt.UTC), budget_mb)
+
+
+def write(content: Content, path: str | Path, written: dt.datetime, budget_mb: float) -> Path:
+    """Write the page of what was gathered and return where it is. Raises as `report` does."""
+    target = _checked(Path(path), budget_mb)
+    commit_bytes(target, drawn(content, written, int(budget_mb * 1e6)).encode("utf-8"))
+    return target
+
+
+def _checked(target: Path, budget_mb: float) -> Path:
+    """The file to write, before anything is read. Raises `UsageError`."""
+    if not budget_mb > 0:
+        raise UsageError(f"budget_mb is {budget_mb}, it must be above 0")
     if target.is_dir():
         raise UsageError(f"{target} is a folder", hint=f"name a file, such as {target / NAME}")
-    commit_bytes(target, page(opened, dt.datetime.now(dt.UTC), int(budget_mb * 1e6)).encode("utf-8"))
     return target
 
 
 def page(store: Store, written: dt.datetime, budget: int) -> str:
-    """The page as text; `budget` is in bytes."""
-    content = gather(store)
-    album = Album(content.frames, image_root(content.path), decode_settings(store.identity))
+    """The page of a store as text; `budget` is in bytes."""
+    return drawn(gather(store), written, budget)
+
+
+def drawn(content: Content, written: dt.datetime, budget: int) -> str:
+    """The page of what was gathered: laid out once to know its size, then with as many pictures as fit."""
+    album = Album(content.frames, image_root(content.path), decode_settings(dict(content.identity)))
     if content.copies.other is not None:
         other, frames = content.copies.other
         album.add(frames, image_root(other.path), decode_settings(other.identity))
@@ -62,19 +87,25 @@ def _render(content: Content, album: Album, written: dt.datetime) -> str:
         "duplicates": duplicates.duplicates_section(content, album),
         "copies": sections.groups_section(content, album),
         "labels": labels.labels_section(content, album),
+        "model": model_section(content.model, content.ids, album),
+        "why": why_section(content, album),
         "meaning": look_alikes.meaning_section(content.meaning, content.ids, album),
+        "drift": asked_sections.drift_section(content, album),
+        "selection": asked_sections.selection_section(content, album),
+        "outliers": far_section(content, album),
         "extremes": measures.extremes_section(content, album),
         "distributions": measures.distributions_section(content),
         "objects": measures.objects_section(content, album),
         "errors": measures.errors_section(content),
-        "next": measures.next_section(content),
+        "next": next_section(content),
     }
     present = {key: part for key, part in parts.items() if part is not None}
     main = tag("main", sections.header(content, written), _warning(album), joined(present.values()))
     skip = tag("a.skip", "Skip to the findings", attributes={"href": "#issues" if "issues" in present else "#errors"})
-    return document(
-        f"Image quality of {content.title}", joined((skip, tag("div.page", _contents(content, list(present)), main)))
-    )
+    body = joined((skip, tag("div.page", _contents(content, list(present)), main)))
+    judged = content.model is not None and content.model.sets
+    styles = ("model.css", "why.css") if judged or content.far is not None else ()
+    return document(f"Data and model quality of {content.title}", body, *styles)
 
 
 def _contents(content: Content, present: list[str]) -> Markup:
@@ -84,6 +115,9 @@ def _contents(content: Content, present: list[str]) -> Markup:
         "issues": [(spaced(issue.name), len(issue.rows), f"issue-{i}") for i, issue in found],
         "duplicates": _copy_links(content),
         "labels": _label_links(content),
+        "model": model_links(content.model),
+        "why": [] if content.why is None else why_links(content.why),
+        **asked_sections.asked_links(content.drift, content.selection),
     }
     items = []
     for key in present:

@@ -7,10 +7,14 @@ from gpu_quality.reports.charts import histogram_chart, share_bar
 from gpu_quality.reports.content import GROUPS_SHOWN, PER_GROUP, PER_ISSUE, Content
 from gpu_quality.reports.figures import Issue
 from gpu_quality.reports.html import Markup, joined, name_tag, tag
+from gpu_quality.reports.model.quality import ModelQuality
+from gpu_quality.reports.model.tables import rate
 from gpu_quality.reports.pictures import Album
 from gpu_quality.reports.shots import Shot
 from gpu_quality.text import counted, number, share, spaced
 
+ENOUGH = 10
+"""Labels of a class from which on its average precision is more than a toss."""
 CAPTION = 26
 """Characters of a frame's id under a picture; the whole id shows when hovered."""
 
@@ -50,24 +54,49 @@ def more(count: int, shown: int, noun: str, plural: str = "") -> str | Markup:
 
 def header(content: Content, written: dt.datetime) -> Markup:
     """Title, what was looked at, when, and the numbers of the run."""
-    status = content.status
-    tiles = [(f"{status['listed']:,}", "frames listed", ""), (f"{status['scored']:,}", "scored", "")]
-    tiles.append((f"{status['errors']:,}", "errors", "bad" if status["errors"] else ""))
-    if content.issues:
-        tiles.append((f"{content.flagged:,}", f"with an issue ({share(content.flagged, status['scored'])})", "warn"))
-    if content.labels is not None:
-        tiles.append((f"{content.labels.grave:,}", "label problems", "warn" if content.labels.grave else ""))
-    if content.copies.asked:
-        tiles.append((f"{content.copies.counts['surplus']:,}", "duplicates that could go", ""))
-    tiles += [(f"{len(origin.sheet):,}", f"objects in {origin.name}", "") for origin in content.origins]
     drawn = [
-        tag("div.tile" + (f".{kind}" if kind else ""), tag("strong", value), tag("span", label)) for value, label, kind in tiles
+        tag("div.tile" + (f".{kind}" if kind else ""), tag("strong", value), tag("span", label))
+        for value, label, kind in tiles(content)
     ]
+    status = content.status
     state = "" if status["complete"] else tag("p.warning", "The run is not complete: figures cover the frames scored so far.")
     return tag(
-        "header", tag("p.kicker", "Image quality report"), tag("h1", name_tag(content.title)), _dates(content, written), state,
-        tag("div.tiles", joined(drawn)), tag("p.muted", joined(_looked_at(content))),
+        "header", tag("p.kicker", "Data and model quality report"), tag("h1", name_tag(content.title)),
+        _dates(content, written), state, tag("div.tiles", joined(drawn)), tag("p.muted", joined(_looked_at(content))),
     )  # fmt: skip
+
+
+def tiles(content: Content) -> list[tuple[str, str, str]]:
+    """The numbers at the head of the page: value, what it counts, how bad that is (empty, ``warn`` or ``bad``)."""
+    status = content.status
+    found = [(f"{status['listed']:,}", "frames listed", ""), (f"{status['scored']:,}", "scored", "")]
+    found.append((f"{status['errors']:,}", "errors", "bad" if status["errors"] else ""))
+    if content.issues:
+        found.append((f"{content.flagged:,}", f"with an issue ({share(content.flagged, status['scored'])})", "warn"))
+    if content.labels is not None:
+        found.append((f"{content.labels.grave:,}", "label problems", "warn" if content.labels.grave else ""))
+    if content.copies.asked:
+        found.append((f"{content.copies.counts['surplus']:,}", "duplicates that could go", ""))
+    found += [(f"{len(origin.sheet):,}", f"objects in {origin.name}", "") for origin in content.origins]
+    return found + ([] if content.model is None else _model_tiles(content.model))
+
+
+def _model_tiles(model: ModelQuality) -> list[tuple[str, str, str]]:
+    """The figures of the first evaluated prediction set, and its worst class."""
+    if not model.sets:
+        return []
+    first = model.sets[0]
+    of = f" of {first.name}" if len(model.sets) > 1 else ""
+    at = f" at IoU {number(first.iou)}, confidence {number(first.confidence)}"
+    pairs = [("AP at IoU .50", first.metrics.get("AP50")), (f"precision{at}", first.counts.precision)]
+    pairs.append((f"recall{at}", first.counts.recall))
+    found = [(rate(value), f"{name}{of}", "") for name, value in pairs if value is not None]
+    scored = [one for one in first.classes if one.labels and one.ap is not None]
+    worst = next((one for one in scored if one.labels >= ENOUGH), scored[0] if scored else None)
+    if worst is not None and len(first.classes) > 1:
+        label = f"AP of {worst.name}, the worst class with {ENOUGH} labels" if worst.labels >= ENOUGH else f"AP of {worst.name}"
+        found.append((rate(worst.ap), f"{label}{of}", "warn"))
+    return found
 
 
 def _looked_at(content: Content) -> Iterable[object]:

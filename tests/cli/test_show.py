@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gpu_quality.cli.show import errors_json, errors_table, show, show_json
+from gpu_quality.cli.failures import errors_json, errors_table
+from gpu_quality.cli.show import show, show_json
 from gpu_quality.errors import UnknownNameError, UsageError
 from gpu_quality.store.store import Store
 from tests.reports.planted import planted_store, write_images

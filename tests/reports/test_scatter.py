@@ -9,9 +9,8 @@ import pytest
 
 from gpu_quality.api.scatter import Axis, Scatter
 from gpu_quality.errors import UsageError
-from gpu_quality.reports import scatter_marks as marks
-from gpu_quality.reports.scatter import FAR, NARROW, WIDE, page, svg, write_scatter
-from gpu_quality.reports.scatter_axes import scale_of, shown
+from gpu_quality.reports.scatter.axes import scale_of, shown
+from gpu_quality.reports.scatter.page import FAR, NARROW, WIDE, marks, page, svg, write_scatter
 
 EVIL = '<script>alert("x")</script>\u202e'
 

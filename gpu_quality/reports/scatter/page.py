@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_quality.errors import UsageError
-from gpu_quality.reports import scatter_marks as marks
 from gpu_quality.reports.html import Markup, document, joined, name_tag, table, tag
-from gpu_quality.reports.scatter_axes import Scale, scale_of, shown
+from gpu_quality.reports.scatter import marks
+from gpu_quality.reports.scatter.axes import Scale, scale_of, shown, told
 from gpu_quality.store.commit import commit_bytes
 from gpu_quality.text import clean, counted, number
 
@@ -113,15 +113,13 @@ def caption(data: "Scatter") -> str:
         parts.append("Spearman's correlation is not defined: fewer than three points, or one value throughout.")
     else:
         between = f" (95 % interval {low:.2f} to {high:.2f})" if low is not None else ""
-        parts.append(f"Spearman's correlation {rho:.2f}{between}.")
+        parts.append(f"Spearman's correlation {round(rho, 2) + 0.0:.2f}{between}.")  # 0.0: no minus zero
     far = int((data.distance > 0).sum())
     if far:
         how = " on the scales shown" if data.x.log or data.y.log else ""
         parts.append(f"{counted(far, 'outlier')} in one of the two by the interquartile rule{how}.")
     if facts["n"] > MOST_DOTS:
-        parts.append(
-            f"Squares are larger and darker the more points they stand for; rings: the {min(far, FAR):,} farthest out."
-        )
+        parts.append(f"Squares are larger the more points they stand for; rings: the {min(far, FAR):,} farthest out.")
     if facts["n"] > MOST_DOTS and data.color is not None:
         parts.append("So many points do not show their groups; the table beneath does.")
     return " ".join(parts)
@@ -152,7 +150,8 @@ def svg(data: "Scatter", layout: Layout, *, alone: bool = False) -> Markup:
 
 def scales_of(data: "Scatter") -> tuple[Scale, Scale]:
     """The two axes."""
-    return scale_of(data.x.numbers, log=data.x.log), scale_of(data.y.numbers, log=data.y.log)
+    x, y = (scale_of(axis.numbers, log=axis.log, near=axis.near) for axis in (data.x, data.y))
+    return x, y
 
 
 def _axes(data: "Scatter", scales: tuple[Scale, Scale], room: Place, layout: Layout) -> list[Markup]:
@@ -161,14 +160,14 @@ def _axes(data: "Scatter", scales: tuple[Scale, Scale], room: Place, layout: Lay
                   zip(scales, (room.width, room.height), (80, 60), strict=True))  # fmt: skip
     bottom = room.top + room.height
     found = []
-    for value, place in zip(across, scales[0].unit(np.array(across)), strict=True):
+    for text, place in zip(told(across), scales[0].unit(np.array(across)), strict=True):
         x = f"{room.left + float(place) * room.width:.1f}"
         found += [tag("line.grid", attributes={"x1": x, "x2": x, "y1": f"{room.top:.1f}", "y2": f"{bottom:.1f}"}),
-                  _text(shown(value), x, bottom + 17, "middle")]  # fmt: skip
-    for value, place in zip(up, scales[1].unit(np.array(up)), strict=True):
+                  _text(text, x, bottom + 17, "middle")]  # fmt: skip
+    for text, place in zip(told(up), scales[1].unit(np.array(up)), strict=True):
         y = bottom - float(place) * room.height
         line = {"x1": f"{room.left:.1f}", "x2": f"{room.left + room.width:.1f}", "y1": f"{y:.1f}", "y2": f"{y:.1f}"}
-        found += [tag("line.grid", attributes=line), _text(shown(value), room.left - 7, y + 4.5, "end")]
+        found += [tag("line.grid", attributes=line), _text(text, room.left - 7, y + 4.5, "end")]
     long = int(layout.width / 8.4)
     found.append(_text(axis_title(data.y, long), 6, room.top - 9, "start", ".name"))
     found.append(_text(axis_title(data.x, long), room.left + room.width, layout.height - 10, "end", ".name"))
@@ -177,8 +176,9 @@ def _axes(data: "Scatter", scales: tuple[Scale, Scale], room: Place, layout: Lay
 
 def axis_title(axis: "Axis", long: int) -> str:
     """Name and unit of an axis in at most `long` characters."""
-    facts = ", ".join([*([clean(axis.unit, 40)] if axis.unit else []), *(["log scale"] if axis.log else [])])
-    return clean(f"{clean(axis.name, 60)} ({facts})" if facts else axis.name, long)
+    scale = f"log scale beyond {shown(axis.near)}" if axis.near else "log scale" if axis.log else ""
+    facts = ", ".join(part for part in (axis.unit, scale) if part)
+    return clean(f"{axis.name} ({facts})" if facts else axis.name, long)
 
 
 def _text(text: str, x: object, y: float, anchor: str, kind: str = "") -> Markup:

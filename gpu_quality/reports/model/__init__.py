@@ -1,0 +1,1 @@
+"""The part of a report about the model: figures, curves, confusions and galleries, gathered and then drawn."""

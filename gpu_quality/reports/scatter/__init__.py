@@ -1,0 +1,1 @@
+"""A picture of two measures against each other."""

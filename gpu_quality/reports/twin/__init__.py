@@ -1,0 +1,1 @@
+"""Everything a report says as one object for machines."""
