@@ -37,11 +37,13 @@ def predicted(labels: dict[str, Any]) -> list[dict[str, Any]]:
         kind = TAKEN_FOR[kind] if kind in TAKEN_FOR and rng.random() < SWAPPED else kind
         shift = [rng.gauss(0, 0.03) * side for side in (w, h, w, h)]
         score = min(0.99, max(0.26, 0.55 + 0.8 * share + rng.gauss(0, 0.12)))
-        found.append(result(label["image_id"], number[kind], [x + shift[0], y + shift[1], w + shift[2], h + shift[3]], score))
+        left, top = max(0.0, x + shift[0]), max(0.0, y + shift[1])
+        right, bottom = min(width, x + shift[0] + w + shift[2]), min(height, y + shift[1] + h + shift[3])
+        found.append(result(label["image_id"], number[kind], [left, top, right - left, bottom - top], score))
     for image, (width, height) in sizes.items():
         if rng.random() < INVENTED:
             w, h = rng.uniform(20, 200), rng.uniform(20, 200)
-            box = [rng.uniform(0, width - w), rng.uniform(0, height - h), w, h]
+            box = [rng.uniform(0, max(0, width - w)), rng.uniform(0, max(0, height - h)), min(w, width), min(h, height)]
             found.append(result(image, rng.choice(list(name)), box, rng.uniform(0.25, 0.6)))
     return found
 

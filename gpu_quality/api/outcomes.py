@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gpu_quality.api.compared import Compared
 from gpu_quality.api.evaluation import Evaluation
+from gpu_quality.api.outcomes_facts import DOOR, FACTS, MODULE, UNJUDGED
 from gpu_quality.evaluation import label_errors, reasons
 from gpu_quality.evaluation.counts import counts
 from gpu_quality.evaluation.label_errors import Pairs, Sides
@@ -24,66 +25,14 @@ from gpu_quality.functional import boxes, probabilities
 from gpu_quality.store.lock import writer_lock
 from gpu_quality.store.store import Store
 
-DOOR: Final = "evaluate"
-MODULE: Final = "gpu_quality.evaluation.outcomes"
 Values = NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """What a column means."""
-
-    per: str
-    unit: str
-    summary: str
-    bad: str = "neither"
-    bounds: tuple[float, float] | None = None
-
-
-FACTS: Final[Mapping[str, Fact]] = {
-    "outcome": Fact("object", "text", "What came of it: tp, fp or ignored; of a label: matched, fn or ignored."),
-    "matched_object": Fact("object", "text", "The label a prediction found, or the prediction that found a label."),
-    "iou_with_label": Fact(
-        "object", "fraction", "Overlap with the matched label, else the best with a label of the class.", "low", (0.0, 1.0)
-    ),
-    "reason": Fact("object", "text", "Why a prediction is false: no_overlap, iou_too_low or already_matched."),
-    "tide_error": Fact("object", "text", "The kind of error: Cls, Loc, Both, Dupe, Bkg; Miss of a label."),
-    "confidence": Fact("object", "fraction", "How sure the model was.", "low", (0.0, 1.0)),
-    "calibration_residual": Fact("object", "fraction", "1 if true, else 0, minus the confidence.", "neither", (-1.0, 1.0)),
-    "prediction_entropy": Fact("object", "bit", "How undecided the model was between the classes.", "high"),
-    "prediction_least_confidence": Fact("object", "fraction", "What the likeliest class lacks to 1.", "high", (0.0, 1.0)),
-    "prediction_margin": Fact("object", "fraction", "How far the first class is ahead of the second.", "low", (0.0, 1.0)),
-    "prediction_variance": Fact("object", "fraction", "Variance of the probabilities of the classes.", "low", (0.0, 0.25)),
-    "mistakenness": Fact("object", "fraction", "How likely a label has the wrong class, by the model.", "high", (0.0, 1.0)),
-    "mistakenness_localization": Fact("object", "fraction", "How likely a label is badly drawn.", "high", (0.0, 1.0)),
-    "possible_missing": Fact("object", "flag", "A sure prediction where nothing is labeled.", "high", (0, 1)),
-    "possible_spurious": Fact("object", "flag", "A label that no prediction matches.", "high", (0, 1)),
-    "overlooked_score": Fact("object", "fraction", "Low where a sure prediction shows an unlabeled object.", "low", (0.0, 1.0)),
-    "badloc_score": Fact("object", "fraction", "Low where a label is badly placed, by the predictions.", "low", (0.0, 1.0)),
-    "swap_score": Fact("object", "fraction", "Low where a label seems to have another class.", "low", (0.0, 1.0)),
-    "frame_tp": Fact("frame", "count", "Right predictions in the frame at the chosen confidence and IoU."),
-    "frame_fp": Fact("frame", "count", "False predictions in the frame.", "high"),
-    "frame_fn": Fact("frame", "count", "Missed labels in the frame.", "high"),
-    "frame_f1": Fact("frame", "fraction", "F1 of the frame.", "low", (0.0, 1.0)),
-    "label_quality": Fact("frame", "fraction", "How likely the frame is labeled right, by the model.", "low", (0.0, 1.0)),
-    "mean_object_confidence": Fact("frame", "fraction", "Mean confidence of predictions; 0 without any.", "low", (0.0, 1.0)),
-    "acquisition_entropy": Fact("frame", "bit", "Mean entropy of the predictions of the frame.", "high"),
-    "acquisition_least_confidence": Fact("frame", "fraction", "Mean least confidence of the predictions.", "high", (0.0, 1.0)),
-    "acquisition_margin": Fact("frame", "fraction", "Mean margin of the predictions.", "low", (0.0, 1.0)),
-    "acquisition_variance": Fact("frame", "fraction", "Mean variance of the predictions.", "low", (0.0, 0.25)),
-}  # fmt: skip
-"""Columns by name; with several prediction sets in a store, `_<set>` is added to each."""
-UNJUDGED: Final = frozenset(
-    {"confidence", "mean_object_confidence"}
-    | {f"{what}_{name}" for what in ("prediction", "acquisition") for name in MEASURES[:4]}
-)
-"""Columns that know nothing of labels, so that they may explain why a prediction is right."""
 
 
 def write_outcomes(store: Store, found: Evaluation) -> list[str]:
     """Put the columns of an evaluation into its store, in place of those of an earlier one; returns their names."""
     suffix = found.compared.suffix
-    columns = {**_object_columns(store, found), **_frame_columns(store, found)}
+    of_objects = _object_columns(store, found)
+    columns = {**of_objects, **_frame_columns(store, found), **_of_frames(found, of_objects)}
     held = " ".join([DOOR, found.compared.origin, *sorted(columns)])  # a layer keeps its columns, and kinds have others
     layer = hashlib.sha256(held.encode()).hexdigest()[:16]
     own = {f"{name}{suffix}" for name in FACTS}
@@ -190,6 +139,22 @@ def _frame_columns(store: Store, found: Evaluation) -> dict[str, Values]:
             empty = of_empty(name, p.shape[1])
             columns[f"acquisition_{name}"] = _numbers(acquisition(measure(p), own.frame, frames, empty=empty))
     return columns
+
+
+def _of_frames(found: Evaluation, columns: Mapping[str, Values]) -> dict[str, Values]:
+    """What the objects of a frame come to: the likeliest wrong label, how many labels are missing or too many."""
+    given, frames = found.compared, len(found.compared.frames)
+    out = {}
+    for name, rows, side in (
+        ("possible_missing", given.prediction_rows, given.predictions),
+        ("possible_spurious", given.label_rows, given.labels),
+    ):
+        flag = np.ma.filled(columns[name][rows], 0)
+        out[f"frame_{name}"] = np.bincount(side.frame.numpy(), flag, frames).astype(np.int64)
+    if "mistakenness" in columns:
+        values = torch.from_numpy(np.ma.filled(columns["mistakenness"][given.label_rows], np.nan))
+        out["frame_mistakenness"] = _numbers(label_errors.worst_per_frame(values, given.labels.frame, frames))
+    return out
 
 
 def object_lab(given: Compared, score: Float64[Tensor, " n"]) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,12 +8,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_quality.api.outcomes import FACTS
+from gpu_quality.api.outcomes_facts import FACTS
 from gpu_quality.errors import UnknownNameError, UsageError
 from gpu_quality.store.store import Store
 from gpu_quality.text import clean, close
 
 _BY: Final = re.compile(r"(?P<name>.+?)(?::(?P<end>high|low))?(?:=(?P<weight>[^=]*))?")
+_NO_ORDER: Final = frozenset({"row", "coordinate", "category"})
+"""Units of numbers that point somewhere or name something: no end of them is worth more."""
 _ASKED: Final = "acquisition_"
 """What columns are called that say how unsure the model was of a frame."""
 
@@ -66,9 +68,11 @@ def wanted(store: Store, by: str | Sequence[str], predictions: str | None) -> tu
             raise UsageError(f"--by names {clean(column)} twice", hint="give it a weight instead: NAME=2")
         notes += [note] if note else []
         facts = known[column]
+        unit = str(facts.get("unit", ""))
+        if unit in _NO_ORDER or "hash" in unit or unit.startswith("SHA-"):
+            raise UsageError(f"--by {clean(column)}: that column identifies, it does not measure", hint="name a measure")
         high, why = _end(facts) if end is None else (end == "high", "asked for")
-        unit, summary = str(facts.get("unit", "")), str(facts.get("summary", ""))
-        found.append(Wanted(column, item, high, weight, unit, summary, why))
+        found.append(Wanted(column, item, high, weight, unit, str(facts.get("summary", "")), why))
     return found, notes
 
 

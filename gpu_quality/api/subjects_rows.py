@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_quality.api.outcomes import DOOR
+from gpu_quality.api.outcomes_facts import DOOR
+from gpu_quality.errors import UsageError
 from gpu_quality.store.store import Per, Store
 
 if TYPE_CHECKING:
@@ -66,8 +67,10 @@ def measures_of(store: Store, rows: str, chosen: str | None = None) -> dict[str,
 
 
 def evaluated(store: Store, chosen: str, notes: list[str]) -> dict[str, Any]:
-    """Facts of the outcomes of a prediction set; those of an evaluation made now where there was none."""
+    """Facts of the outcomes of a prediction set; those of an evaluation made now where there was none. Raises `UsageError`."""
     facts = outcome(store, chosen)
+    if facts is None and not store.input.count("objects") and store.input.count("classifications"):
+        raise UsageError(f"{store.path} holds answers about whole images and no objects", hint="--rows answers")
     if facts is None and store.identity.get("labels"):
         from gpu_quality.api.evaluate import evaluate
 

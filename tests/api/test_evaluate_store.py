@@ -161,3 +161,18 @@ def test_an_overlap_of_one_leaves_the_lrp_undefined(tmp_path):
     found = gq.evaluate(labels=boxes(2)[0], predictions=boxes(2)[1], iou=1.0)
     assert found.per_class.oLRP.isna().all()
     assert found.to_dict()["per_class"][0]["oLRP"] is None
+
+
+def test_frames_tell_what_their_objects_come_to(store):
+    gq.evaluate(store)
+    told = store.query(
+        "select f.frame, any_value(f.frame_mistakenness) m, max(o.mistakenness) expected_m,"
+        " any_value(f.frame_possible_missing) missing, coalesce(sum(o.possible_missing), 0) expected_missing,"
+        " any_value(f.frame_possible_spurious) spurious, coalesce(sum(o.possible_spurious), 0) expected_spurious"
+        " from frames f left join objects o on o.frame = f.frame group by 1"
+    )
+    assert told.expected_m.notna().any()
+    assert told.expected_spurious.sum() > 0
+    np.testing.assert_array_equal(told.m, told.expected_m)
+    np.testing.assert_array_equal(told.missing, told.expected_missing)
+    np.testing.assert_array_equal(told.spurious, told.expected_spurious)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from gpu_quality.api.outcomes import DOOR
+from gpu_quality.api.outcomes_facts import DOOR
 from gpu_quality.api.results import is_current, kept
 from gpu_quality.api.subjects import Subjects, subjects
 from gpu_quality.errors import CorruptError, GpuQualityError
