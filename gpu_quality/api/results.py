@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _DIGITS: Final = 16
+_VERBS: Final = {"selection": "select"}
+"""Which verbs keep answers under another name than their own."""
 
 
 def keep(
@@ -112,5 +114,5 @@ def _read(store: Store, file: str, name: str) -> bytes | None:
 
 
 def _damaged(store: Store, file: str, name: str) -> CorruptError:
-    verb = name.partition("_")[0]
+    verb = _VERBS.get(name, name.partition("_")[0])
     return CorruptError(f"{RESULTS}/{file} is not what was written", hint=f"gpu-quality {verb} {store.path} makes it anew")

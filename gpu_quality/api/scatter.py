@@ -30,7 +30,9 @@ _WORDS: Final[Mapping[str, tuple[str, str, str]]] = {
     "C": ("right", "wrong", "ignored"),
 }
 TAIL: Final = 30
-"""Largest value over median from which on positive values are shown by powers of ten: nobody would see the rest."""
+"""Largest size over the median one (zeros aside) from which on values are shown by powers of ten: nobody would see the rest."""
+EVEN: Final = 0.1
+"""Share of the values other than 0 that an axis of powers shows evenly at most, where not all are positive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ class Axis:
     unit: str
     numbers: Floats
     log: bool = False
-    """Shown by powers of ten: all values are positive, and the largest is over 30 times the median."""
+    """Shown by powers of ten: the largest size is over 30 times the median one."""
+    near: float = 0.0
+    """Power of ten up to which sizes are shown evenly on such an axis; 0 where all values are positive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ def scatter(
     found = subjects(opened, ROWS[chosen], predictions=predictions, where=where, judge=color == "outcome")
     both = [_axis(found, name) for name in (x, y)]
     known = np.flatnonzero(np.isfinite(both[0].numbers) & np.isfinite(both[1].numbers))
-    axes = tuple(Axis(of.name, of.unit, of.numbers[known], _by_powers(of.numbers[known])) for of in both)
+    axes = tuple(Axis(of.name, of.unit, of.numbers[known], *_by_powers(of.numbers[known])) for of in both)
     group, names = _groups(found, color, known)
     facts: dict[str, Any] = {
         "params": {"x": x, "y": y, "rows": chosen, "color": color, "predictions": predictions, "where": where},
@@ -149,8 +153,17 @@ def _axis(found: Subjects, name: str) -> Axis:
     return Axis(name, unit, values.astype(np.float64))
 
 
-def _by_powers(values: Floats) -> bool:
-    return bool(len(values)) and bool(values.min() > 0) and bool(values.max() > TAIL * np.median(values))
+def _by_powers(values: Floats) -> tuple[bool, float]:
+    """Whether an axis goes by powers of ten, and up to which size it is even all the same."""
+    size = np.abs(values[values != 0])
+    if not len(size) or size.max() <= TAIL * np.median(size):
+        return False, 0.0
+    return True, 0.0 if values.min() > 0 else float(10.0 ** np.floor(np.log10(np.quantile(size, EVEN))))
+
+
+def powers(values: Floats, near: float) -> Floats:
+    """Places of values on an axis of powers of ten: logarithms, and with `near` signed ones of how often it fits into them."""
+    return np.sign(values) * np.log10(1 + np.abs(values) / near) if near else np.log10(values)
 
 
 def _column(found: Subjects, name: str) -> tuple[NDArray[Any], str]:
@@ -226,7 +239,7 @@ def _far_out(axes: Sequence[Axis]) -> Floats:
     """The larger excess of a point in its two measures, as they are shown; 0 for points that are an outlier in none."""
     far = np.zeros(len(axes[0].numbers))
     for axis in axes:
-        table = outliers(np.log10(axis.numbers) if axis.log else axis.numbers)
+        table = outliers(powers(axis.numbers, axis.near) if axis.log else axis.numbers)
         rows = table["row"].to_numpy()
         far[rows] = np.maximum(far[rows], table["excess"].to_numpy())
     return far

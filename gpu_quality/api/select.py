@@ -9,12 +9,11 @@ import numpy as np
 from gpu_quality.analysis.selection import POOL
 from gpu_quality.api.compared import prediction_set
 from gpu_quality.api.results import made_from
-from gpu_quality.api.select_choice import Asked, Shown, chosen
+from gpu_quality.api.select_choice import Asked, Matrix, Shown, chosen, copies_by_vectors, matrix
 from gpu_quality.api.select_columns import quotas_of, wanted
 from gpu_quality.api.select_input import Copies, Frames, classes_of, copies_of, frames_of
-from gpu_quality.api.select_result import Selection, save
-from gpu_quality.api.select_table import facts_of, notes_of, table_of
-from gpu_quality.api.select_vectors import Matrix, copies_by_vectors, matrix
+from gpu_quality.api.select_result import Selection, facts_of, notes_of, save, table_of
+from gpu_quality.api.subjects import check_seed
 from gpu_quality.errors import UsageError
 from gpu_quality.store.store import Store
 from gpu_quality.text import clean, close
@@ -45,15 +44,15 @@ def select(
     `by` names columns of frames, ``NAME[:high|:low][=WEIGHT]`` (see `select_columns.wanted`); their rank fractions make one
     score. `diverse` is "kcenter" (farthest first), "kmeans" (`count` clusters) or "none"; by default "kcenter" where `by` is
     empty. Diverse frames are looked for among the ``pool_factor * count`` best. `exclude`: "labelled", "selected" (the last
-    selection), or files with one frame a line; these are known, and what is chosen by "kcenter" is far from them. `where` is an
-    SQL condition or the name of a slice. `quotas`: wanted frames by class; `balance` takes turns between the classes. A frame
-    shows the classes of its labels, one without labels those predicted with at least `confidence` (default: the evaluation's,
-    else .5). `duplicates`: "auto" (the saved answer, else stored columns), "off", or a cosine; of each group one is chosen.
-    The answer is kept in ``results/selection.*``.
+    selection and, where that excluded "selected" too, those before it), or files with one frame a line; these are known, and
+    what is chosen by "kcenter" is far from them. `where` is an SQL condition or the name of a slice. `quotas`: wanted frames by
+    class; `balance` takes turns between the classes. A frame shows the classes of its labels, one without labels those
+    predicted with at least `confidence` (default: the evaluation's, else .5). `duplicates`: "auto" (the saved answer, else
+    stored columns), "off", or a cosine; of each group one is chosen. The answer is kept in ``results/selection.*``.
 
     Raises `UsageError` for what makes no sense, `UnknownNameError`, and `EmptyInputError` where no frame is left.
     """
-    duplicates = _refuse(count, diverse, duplicates, pool_factor)
+    duplicates = _refuse(count, diverse, duplicates, pool_factor, confidence, seed)
     opened = store if isinstance(store, Store) else Store.open(Path(store))
     origin = _set_of(opened, predictions, needed=bool(quotas) or balance)
     terms, notes = wanted(opened, by, origin)
@@ -78,15 +77,21 @@ def select(
     classes = tuple(map(str, opened.identity.get("classes") or ()))
     facts = {**facts_of(found, classes), "duplicates": copies.source, "params": params, "made_from": made_from(opened)}
     notes = [*notes, *frames.notes, *copies.notes, *notes_of(found, classes)]
-    return save(opened, Selection(opened, table_of(found, classes), facts, tuple(notes)))
+    before = [frames.frame[row] for row in np.flatnonzero(frames.selected)]
+    return save(opened, Selection(opened, table_of(found, classes), facts, tuple(notes)), before)
 
 
-def _refuse(count: int, diverse: str | None, duplicates: str | float, factor: int) -> str | float:
+def _refuse(
+    count: int, diverse: str | None, duplicates: str | float, factor: int, confidence: float | None, seed: int
+) -> str | float:
     """Refuse what nobody can do before anything is read; returns `duplicates` as a number where it is one."""
     if count < 1:
         raise UsageError(f"--count {count}: it must be 1 or more")
     if factor < 1:
         raise UsageError(f"--pool {factor}: it must be 1 or more")
+    check_seed(seed)
+    if confidence is not None and not 0 <= confidence <= 1:
+        raise UsageError(f"--confidence {confidence:g}: it must be from 0 to 1")
     if diverse is not None and diverse not in WAYS:
         raise UsageError(
             f"--diverse {clean(diverse)}: there is no such way", hint=close(diverse, WAYS) or f"choose one of {', '.join(WAYS)}"

@@ -35,6 +35,9 @@ class Frames:
     free: Mask
     known: Mask
     """Excluded ones: what is chosen is to be far from them, and no copy of them."""
+    selected: Mask
+    """Those of them that earlier selections chose."""
+    labeled: Mask
     counts: dict[str, int]
     notes: tuple[str, ...]
 
@@ -56,9 +59,16 @@ def frames_of(store: Store, exclude: Sequence[str], where: str) -> Frames:
     table = store.table("frame", ["frame", "uri", "labelled"])
     frame = table["frame"].astype(str).tolist()
     notes: list[str] = []
+    labeled, selected = table["labelled"].to_numpy(bool), np.zeros(len(frame), bool)
     known = np.zeros(len(frame), bool)
     for what in exclude:
-        known |= table["labelled"].to_numpy(bool) if what in LABELED else _listed(store, what, frame, table["uri"], notes)
+        if what == SELECTED:
+            selected = np.isin(frame, _chosen_before(store, notes))
+        elif what not in LABELED:
+            known |= _listed(what, frame, table["uri"].astype(str).tolist(), notes)
+    known |= selected
+    if set(LABELED) & set(exclude):
+        known |= labeled
     failed = np.isin(frame, _unreadable(store)) & ~known
     inside = frame_rows(store, where) if where else np.ones(len(frame), bool)
     free = inside & ~known & ~failed
@@ -66,7 +76,7 @@ def frames_of(store: Store, exclude: Sequence[str], where: str) -> Frames:
         "frames": len(frame), "excluded": int(known.sum()), "unreadable": int(failed.sum()),
         "outside": int((~inside & ~known & ~failed).sum()),
     }  # fmt: skip
-    return Frames(frame, table["uri"].astype(str).tolist(), free, known, counts, tuple(notes))
+    return Frames(frame, table["uri"].astype(str).tolist(), free, known, selected, labeled, counts, tuple(notes))
 
 
 def _unreadable(store: Store) -> list[str]:
@@ -76,24 +86,31 @@ def _unreadable(store: Store) -> list[str]:
     return [str(name) for name in errors["frame"][lost]]
 
 
-def _listed(store: Store, what: str, frame: list[str], uri: Sequence[str], notes: list[str]) -> Mask:
-    """Frames of the last selection, or those that a file lists, one id or uri a line."""
-    if what == SELECTED:
-        last = kept_table(store, "selection")
-        if last is None:
-            notes.append("nothing was selected before")
-            return np.zeros(len(frame), bool)
-        return np.isin(frame, last["frame"].astype(str).tolist())
+def _chosen_before(store: Store, notes: list[str]) -> list[str]:
+    """Frames of the last selection, and of those before that it excluded in turn. Raises `CorruptError`."""
+    last, before = (kept_table(store, "selection", table) for table in ("", "before"))
+    if last is None:
+        notes.append("nothing was selected before")
+    return [str(name) for table in (last, before) if table is not None for name in table["frame"]]
+
+
+def _listed(what: str, frame: list[str], uri: list[str], notes: list[str]) -> Mask:
+    """Frames that a file lists, one id or uri a line. Raises `UsageError`."""
     try:
-        text = Path(what).read_text("utf-8", "surrogateescape")
+        text = Path(what).read_text("utf-8-sig", "surrogateescape")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(
             f"--exclude {clean(what)}: {why}", hint="it is labelled, selected, or a file with one frame a line"
         ) from None
     names = {line.strip() for line in text.splitlines()} - {""}
-    found = np.isin(frame, list(names)) | np.isin(np.asarray(uri, dtype=str), list(names))
-    strangers = len(names - set(frame) - set(map(str, uri)))
+    found = np.isin(frame, list(names)) | np.isin(uri, list(names))
+    strangers = len(names - set(frame) - set(uri))
+    if strangers and strangers == len(names):
+        raise UsageError(
+            f"--exclude {clean(what)}: none of its {counted(strangers, 'line')} names a frame of the run",
+            hint=f"one frame a line, as --format list writes them, such as {clean(uri[0], 80) if uri else 'a.jpg'}",
+        )
     if strangers:
         notes.append(f"{clean(what)}: {counted(strangers, 'line')} of {len(names):,} name no frame of the run")
     return found

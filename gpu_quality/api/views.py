@@ -43,13 +43,12 @@ class Balance:
 
     def matrix(self, origin: str = "labels") -> "pd.DataFrame":
         """Frames per pair of classes as a square table, frames with the class itself on the diagonal."""
-        whole = self.classes[self.classes["split"].isna() & (self.classes["origin"] == origin)]
-        images = whole.drop_duplicates("class").set_index("class")["class_images"]
         import pandas as pd
 
-        square = pd.DataFrame(np.diag(images.to_numpy()), index=images.index, columns=images.index.to_numpy())
+        whole = self.classes[self.classes["split"].isna() & (self.classes["origin"] == origin)]
+        images = whole.drop_duplicates("class").set_index("class")["class_images"]
         place = {name: at for at, name in enumerate(images.index)}
-        values = square.to_numpy(copy=True)
+        values = np.diag(images.to_numpy())
         own = self.together[self.together["origin"] == origin]
         a, b = ([place[name] for name in own[side]] for side in ("class", "other"))
         values[a, b] = values[b, a] = own["frames"].to_numpy()
@@ -121,13 +120,9 @@ def _crowding(store: Store, marks: "pd.DataFrame") -> "pd.DataFrame":
 
     frames = store.input.count("frames")
     parts = [crowding(own["row"], frames=frames).assign(origin=name) for name, own in _origins(store, marks)]
-    return (
-        pd.concat(parts, ignore_index=True)[["origin", "objects", "frames"]]
-        if parts
-        else pd.DataFrame(
-            {"origin": pd.Series(dtype="str"), "objects": pd.Series(dtype="int64"), "frames": pd.Series(dtype="int64")}
-        )
-    )
+    kinds = {"origin": "str", "objects": "int64", "frames": "int64"}
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(kinds))
+    return table[list(kinds)].astype(kinds)
 
 
 def _together(store: Store, marks: "pd.DataFrame") -> "pd.DataFrame":

@@ -78,7 +78,8 @@ def _show(found: "Outliers", where: str, count: int, *, quiet: bool) -> None:
         if len(table) > count:
             console.print(f"… and {len(table) - count:,} more; --format csv --out FILE writes all", markup=False)
         console.print(
-            "excess: the distance in multiples of that at which outliers begin; quantile: share of values not larger.",
+            "excess: the distance in multiples of that at which outliers begin (groups under ten values last); "
+            "quantile: share of values not larger.",
             markup=False, style="dim",
         )  # fmt: skip
     if not quiet and not single and len(table):

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 20
 """Frames that the terminal lists; a file takes all."""
-WAYS: Final = ("kcenter", "kmeans", "none")
 _OWN: Final = ("list", "coco")
 """Formats beside those that every table has."""
 
@@ -31,7 +30,7 @@ class SelectCommand(TyperCommand):
             whole.append(word)
             following = args[place + 1] if place + 1 < len(args) else "-"
             if word == "--diverse" and following.startswith("-"):
-                whole.append(WAYS[0])
+                whole.append("kcenter")
         return super().parse_args(ctx, whole)
 
 
@@ -43,7 +42,7 @@ def select(
         str | None, typer.Option("--diverse", help="kcenter (alone: this), kmeans or none; by default kcenter without --by.")
     ] = None,
     exclude: Annotated[
-        str, typer.Option("--exclude", help="labelled, selected (the last time), or a file with a frame a line; by commas.")
+        str, typer.Option("--exclude", help="labelled, selected (by this so far), or a file with a frame a line; by commas.")
     ] = "",
     where: Annotated[str, typer.Option("--where", help="An SQL condition on columns, or the name of a slice.")] = "",
     quota: Annotated[
@@ -97,6 +96,8 @@ def _refuse(form: str | None, to: str | None, *, json: bool) -> None:
     """Refuse what does not go together before anything is read."""
     if form is not None and form not in (*_OWN, *FORMATS):
         raise UsageError(f"--format {clean(form)}: choose {', '.join((*_OWN, *FORMATS))}")
+    if to is not None and form is None:
+        raise UsageError("--out names a file for --format, which is not given", hint="add --format list, coco, csv, …")
     if form == "coco" and to is None:
         raise UsageError("--format coco needs a file", hint="add --out FILE.json")
     check_format("csv" if form in _OWN else form, to, json=json)

@@ -168,7 +168,7 @@ def scatter(
     gpu-quality scatter runs/a object_area_relative confidence --color outcome --out area.html
     """
     from gpu_quality.api.scatter import scatter as look
-    from gpu_quality.reports.scatter import caption, check_target, write_scatter
+    from gpu_quality.reports.scatter.page import caption, check_target, write_scatter
 
     if to is not None:
         check_target(to)
@@ -190,14 +190,14 @@ def _show_points(found: "Scatter") -> None:
     """How many points lie where, as shades; and the groups."""
     import pandas as pd
 
-    from gpu_quality.reports.scatter import axis_title, scales_of
-    from gpu_quality.reports.scatter_axes import shown
-    from gpu_quality.reports.scatter_marks import binned
+    from gpu_quality.reports.scatter.axes import told
+    from gpu_quality.reports.scatter.marks import binned
+    from gpu_quality.reports.scatter.page import axis_title, scales_of
 
     if found.facts["n"]:
         scales = scales_of(found)
         level = binned(scales[0].unit(found.x.numbers), scales[1].unit(found.y.numbers), _ACROSS, _UP).level
-        (left, right), (low, high) = ((shown(axis.numbers.min()), shown(axis.numbers.max())) for axis in (found.x, found.y))
+        (left, right), (low, high) = (told([axis.numbers.min(), axis.numbers.max()]) for axis in (found.x, found.y))
         wide = max(len(low), len(high))
         marks = {0: high, _UP - 1: low}
         lines = [f"{'':>{wide}} {axis_title(found.y, 70)}"]

@@ -34,6 +34,7 @@ COLUMNS = {
     "empty": (fact(bad="low"), np.full(N, np.nan)),
     "acquisition_entropy": (fact(bad="high", metric="acquisition_entropy", set="net", judged=False), RNG.random(N)),
     "acquisition_margin": (fact(bad="low", metric="acquisition_margin", set="net", judged=False), RNG.random(N)),
+    "hash": (fact(unit="64-bit hash"), np.arange(N)),
     "object_size": (fact(per="object"), np.zeros(0)),
 }
 PREDICTED = [(i, 1, i % 2 if i < 35 else 2, 0.9 if i % 5 else 0.1) for i in range(N)]
@@ -195,6 +196,35 @@ def test_a_file_of_frames_and_the_last_selection_are_excluded(store, tmp_path):
     assert any("1 line of 3 name no frame" in note for note in second.notes)
 
 
+def test_what_was_selected_stays_excluded_week_after_week(store):
+    first = select(store, count=5, by="sharpness", exclude="selected")
+    assert "nothing was selected before" in first.notes
+    weeks = [first, *(select(store, count=5, by="sharpness", exclude="selected") for _ in range(3))]
+    assert [row for week in weeks for row in rows(week)] == best(COLUMNS["sharpness"][1], 20)
+    assert weeks[3].facts["counts"]["excluded"] == 15
+    assert rows(select(store, count=5, by="sharpness")) == rows(first), "a selection that excludes none begins anew"
+    second = select(store, count=5, by="sharpness", exclude="selected")
+    assert rows(second) == rows(weeks[1])
+
+
+def test_a_list_that_names_no_frame_is_refused_and_one_of_another_editor_is_read(store, tmp_path):
+    (tmp_path / "other.txt").write_text("x.jpg\ny.jpg\n")
+    with pytest.raises(UsageError, match="none of its 2 lines names a frame") as caught:
+        select(store, count=1, by="width", exclude=str(tmp_path / "other.txt"))
+    assert "such as deep/f0000.jpg" in caught.value.hint
+    (tmp_path / "known.txt").write_bytes(b"\xef\xbb\xbff0003.jpg\r\ndeep/f0004.jpg\r\n")
+    found = select(store, count=1, by="width", exclude=str(tmp_path / "known.txt"))
+    assert found.facts["counts"]["excluded"] == 2
+    (tmp_path / "none.txt").write_text("")
+    assert select(store, count=1, by="width", exclude=str(tmp_path / "none.txt")).facts["counts"]["excluded"] == 0
+
+
+def test_labeled_frames_among_the_chosen_are_told(store):
+    found = select(store, count=N, by="width")
+    assert "6 of 40 chosen frames labeled already; --exclude labelled leaves such out" in found.notes
+    assert not any("labeled already" in note for note in select(store, count=N, by="width", exclude="labelled").notes)
+
+
 def test_nothing_left_is_one_message(home, store):
     with pytest.raises(EmptyInputError, match="no frame is left to choose: of 40 frames 6 are excluded, 34 are not meant"):
         select(store, count=3, by="width", exclude="labelled", where="width < 0")
@@ -284,6 +314,12 @@ def test_a_store_without_vectors_or_predictions_goes_by_columns(tmp_path):
         ({"by": "width", "duplicates": "many"}, UsageError, "a cosine above 0", ""),
         ({"by": "width", "pool_factor": 0}, UsageError, "--pool 0", ""),
         ({"by": "width", "predictions": "nte"}, UsageError, "nte", ""),
+        ({"seed": -1}, UsageError, "seed -1", "--seed 0"),
+        ({"seed": 2**32}, UsageError, "is not from 0 to", ""),
+        ({"by": "width", "confidence": float("nan"), "balance": True}, UsageError, "--confidence nan", ""),
+        ({"by": "width", "confidence": 1.5}, UsageError, "from 0 to 1", ""),
+        ({"by": "hash"}, UsageError, "it does not measure", "name a measure"),
+        ({"by": "width", "where": "width < 0"}, EmptyInputError, "40 are not meant by --where", "loosen --where"),
     ],
 )
 def test_what_makes_no_sense_is_one_message(home, given, kind, message, hint):
@@ -311,6 +347,8 @@ def test_a_column_without_values_decides_nothing_and_that_is_told(store):
     alone = select(store, count=3, by="empty")
     assert rows(alone) == [0, 1, 2]
     assert any("the order is that of the input" in note for note in alone.notes)
+    same = select(store, count=3, by="width,sharpness", where="width = 12")
+    assert any("width is the same for every frame" in note for note in same.notes)
 
 
 def test_of_several_prediction_sets_one_is_named(tmp_path):
@@ -369,8 +407,9 @@ def test_the_answer_is_kept_and_knows_what_it_is_about(store):
     whole = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert [row["frame"] for row in whole["frames"]] == found.frames
     (store / "results" / "selection.json").write_text("{}")
-    with pytest.raises(CorruptError, match="is not what was written"):
+    with pytest.raises(CorruptError, match="is not what was written") as caught:
         saved(opened)
+    assert caught.value.hint.startswith("gpu-quality select ")
 
 
 def test_a_store_that_somebody_writes_to_still_answers(store):

@@ -1,4 +1,4 @@
-"""The rows that analyses are about: outcomes as SQL tells them, thresholds without a new evaluation, measures of both levels."""
+"""The rows that analyses are about: outcomes as SQL tells them, thresholds without a new evaluation, measures."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,8 @@ def test_a_label_whose_match_is_unsure_is_missed(store):
     given = subjects(store, "O", confidence=0.8)
     told = store.query(
         "select l.object, case when l.outcome = 'ignored' then null else (l.outcome = 'matched' and p.confidence >= .8)::double"
-        " end as hit from objects l left join objects p on p.object = l.matched_object where l.origin = 0 order by l.row, l.object"
+        " end as hit from objects l left join objects p on p.object = l.matched_object where l.origin = 0"
+        " order by l.row, l.object"
     )
     expected = dict(zip(told.object, told.hit, strict=True))
     assert dict(zip(given.table.object, given.success, strict=True)) == pytest.approx(expected, nan_ok=True)
@@ -137,3 +138,20 @@ def test_answers_are_kept_with_what_they_were_made_from(store):
     path.unlink()
     with pytest.raises(CorruptError):
         kept(store, "importance")
+
+
+def test_answers_are_neither_evaluated_as_boxes_nor_cut_by_confidence(tmp_path):
+    for name in ("labels", "said"):
+        (tmp_path / f"{name}.csv").write_text("image,class\n" + "".join(f"{i}.jpg,{'ab'[i % 2]}\n" for i in range(8)))
+    made = gq.run(labels=str(tmp_path / "labels.csv"), predictions={"m": str(tmp_path / "said.csv")}, out=tmp_path / "out")
+    for rows in "POF":
+        with pytest.raises(UsageError, match="answers about whole images and no objects") as told:
+            subjects(made, rows)
+        assert told.value.hint == "--rows answers"
+    assert "outcome" not in made.columns()
+    assert len(subjects(made, "F", judge=False)) == 8
+    assert subjects(made, "C").success.tolist() == [1.0] * 8
+    with pytest.raises(UsageError, match="answers have no iou"):
+        subjects(made, "C", iou=0.5)
+    with pytest.raises(UsageError, match="answers have no confidence"):
+        subjects(made, "C", confidence=0.5)

@@ -7,6 +7,7 @@ import pytest
 from labeled import labeled_store, split_store, write_labels
 from photos import write_photos
 from scipy.stats import spearmanr
+from selecting import fact, made_store
 
 from gpu_quality import api
 from gpu_quality.api.outliers import outliers
@@ -103,6 +104,23 @@ def test_points_and_correlation(store):
     assert table.set_index("subject").loc["labels/1", "object_area"] == found.x.numbers.max()
     assert (table["color"] == table["class"]).all()
     assert found.distance[table.index[table["subject"] == "labels/1"][0]] > 1
+
+
+def test_long_tails_with_zeros_and_on_both_sides_go_by_powers(tmp_path):
+    tail = 10.0 ** np.arange(20)
+    columns = {
+        "zeros": np.r_[tail, 0, 0],
+        "sides": np.r_[tail, -tail[:2]],
+        "plain": np.arange(22.0) - 7,
+        "flag": np.r_[[0.0] * 21, 1],
+    }
+    out = tmp_path / "a"
+    made_store(out, 22, columns={name: (fact(), values) for name, values in columns.items()})
+    found = scatter(out, "zeros", "sides")
+    assert (found.x.log, found.y.log) == (True, True)
+    assert (found.x.near, found.y.near) == (10.0, 10.0)
+    assert not found.distance.any(), "by powers, nothing is far out"
+    assert [scatter(out, "plain", "flag").x.log, scatter(out, "plain", "flag").y.log] == [False, False]
 
 
 def test_rows_follow_the_columns(store):

@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 
 from gpu_quality.api.scatter import Axis, Scatter
 from gpu_quality.errors import UsageError
-from gpu_quality.reports.scatter.axes import scale_of, shown
+from gpu_quality.reports.scatter.axes import scale_of, shown, told
 from gpu_quality.reports.scatter.page import FAR, NARROW, WIDE, marks, page, svg, write_scatter
 
 EVIL = '<script>alert("x")</script>\u202e'
@@ -102,4 +103,39 @@ def test_ticks_are_round_and_on_the_axis(low, high):
 def test_powers_of_ten():
     assert scale_of(np.array([0.5, 2e5]), log=True).ticks(9) == pytest.approx([1, 10, 100, 1e3, 1e4, 1e5])
     assert scale_of(np.array([3.0, 40.0]), log=True).ticks(6) == pytest.approx([5, 10, 20])
+    assert scale_of(np.array([-2e5, 3e3]), log=True, near=0.1).ticks(9) == [-1e5, -1e3, -10, 0, 10, 1e3]
+    assert scale_of(np.array([0.0, 3e3]), log=True, near=0.1).ticks(9) == [0, 1, 10, 100, 1e3]
     assert [shown(v) for v in (1000, 12000, 3e6, 0.05, 0.0)] == ["1000", "12k", "3M", "0.05", "0"]
+
+
+@pytest.mark.parametrize("near", [0.0, 1e-3, 10.0])
+def test_places_go_back_to_values(near):
+    values = np.array([1e-4, 1.0, 7e5]) if not near else np.array([-3e4, -1e-5, 0.0, 1e-4, 1.0, 7e5])
+    scale = scale_of(values, log=True, near=near)
+    places = scale.unit(values)
+    assert (np.diff(places) > 0).all()
+    assert (places > 0).all()
+    assert (places < 1).all()
+    np.testing.assert_allclose(scale.value(places), values, rtol=1e-9, atol=1e-12)
+
+
+def test_ticks_have_the_digits_that_tell_them_apart():
+    assert told([100000.0, 100010.0, 100020.0]) == ["100k", "100.01k", "100.02k"]
+    assert told([5.0, 5.0000002]) == ["5", "5.0000002"]
+    assert told([0.0, 0.5]) == ["0", "0.5"]
+    assert told([2.5, 2.5]) == ["2.5", "2.5"]
+
+
+def test_a_correlation_of_nothing_has_no_sign():
+    data = made(5)
+    data.facts.update(spearman=-0.001, spearman_low=None)
+    assert "correlation 0.00." in page(data)
+
+
+@pytest.mark.parametrize("layout", [WIDE, NARROW])
+def test_long_ticks_end_inside_the_drawing(layout):
+    data = made(50)
+    drawn = svg(replace(data, x=replace(data.x, numbers=5 + 1e-9 * np.arange(50.0) / 49)), layout)
+    ticks = re.findall(r'<text x="([\d.]+)"[^>]*text-anchor="middle"[^>]*>([^<]*)', drawn)
+    assert max(len(text) for _, text in ticks) > 10
+    assert all(float(x) + len(text) * 3.8 <= layout.width for x, text in ticks)

@@ -35,7 +35,7 @@ class Scale:
         """The values at places 0..1 along the axis."""
         inner = self.low + unit * (self.high - self.low)
         if self.near:
-            return np.sign(inner) * self.near * (np.power(10.0, np.abs(inner)) - 1)
+            return np.asarray(np.sign(inner) * self.near * (np.power(10.0, np.abs(inner)) - 1))
         return np.power(10.0, inner) if self.log else inner
 
     def ticks(self, most: int) -> list[float]:
@@ -58,7 +58,7 @@ class Scale:
     def _around(self, most: int) -> list[float]:
         """0, and powers of ten on both sides of it."""
         ends = self.value(np.array([0.0, 1.0]))
-        first, last = math.floor(math.log10(self.near)) + 1, math.floor(math.log10(np.abs(ends).max()))
+        first, last = round(math.log10(self.near)) + 1, math.floor(math.log10(np.abs(ends).max()))
         on_both = min(-self.low, self.high) > max(-self.low, self.high) / 5
         every = max(1, math.ceil((2 if on_both else 1) * (last - first + 1) / max(most - 1, 1)))
         steps = [10.0**exponent for exponent in range(last, first - 1, -every)]
@@ -91,7 +91,7 @@ def told(ticks: list[float]) -> list[str]:
     texts: list[str] = []
     for digits in range(4, 16):
         texts = [shown(value, digits) for value in ticks]
-        if len(set(texts)) == len(ticks):
+        if len(set(texts)) == len(set(ticks)):
             break
     return texts
 

@@ -48,6 +48,8 @@ class Place(NamedTuple):
 WIDE: Final = Layout("wide", 760, 520, 66, 56, 36)
 NARROW: Final = Layout("narrow", 360, 420, 54, 30, 30)
 _RIGHT, _BOTTOM = 16, 50
+_DIGIT: Final = 7.6
+"""Width of a digit of a tick."""
 STYLE: Final = """
 .plot{width:100%;height:auto;display:block;font:13px system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",Arial,sans-serif;
 --c0:#2f55cc;--c1:#b3451b;--c2:#1d7a4f;--c3:#8a2f8f;--c4:#7a5c00;--c5:#5b636d;--i:#1b1f24;--s:#5b636d;--l:#dfe1dc}
@@ -162,8 +164,9 @@ def _axes(data: "Scatter", scales: tuple[Scale, Scale], room: Place, layout: Lay
     found = []
     for text, place in zip(told(across), scales[0].unit(np.array(across)), strict=True):
         x = f"{room.left + float(place) * room.width:.1f}"
+        middle = f"{min(float(x), layout.width - 4 - len(text) * _DIGIT / 2):.1f}"
         found += [tag("line.grid", attributes={"x1": x, "x2": x, "y1": f"{room.top:.1f}", "y2": f"{bottom:.1f}"}),
-                  _text(text, x, bottom + 17, "middle")]  # fmt: skip
+                  _text(text, middle, bottom + 17, "middle")]  # fmt: skip
     for text, place in zip(told(up), scales[1].unit(np.array(up)), strict=True):
         y = bottom - float(place) * room.height
         line = {"x1": f"{room.left:.1f}", "x2": f"{room.left + room.width:.1f}", "y1": f"{y:.1f}", "y2": f"{y:.1f}"}
