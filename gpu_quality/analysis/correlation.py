@@ -70,7 +70,8 @@ def _with_interval(of: Used, values: Floats, resamples: int, seed: int) -> dict[
     }
     if of.frames < FEWEST_FRAMES:
         return found | {"message": f"interval not computed: {of.frames} frames, {FEWEST_FRAMES} needed"}
-    x, y = (values - values.mean())[order], (of.outcome - of.outcome.mean())[order]
+    with np.errstate(over="ignore", invalid="ignore"):  # as in `correlation`
+        x, y = (values - values.mean())[order], (of.outcome - of.outcome.mean())[order]
     group = np.unique(of.outcome, return_inverse=True)[1].astype(np.int32)[order]
     drawn = kernel.resampled(x, y, group, of.frame[order], frames=of.frames, resamples=resamples, seed=seed)
     known = ~np.isnan(drawn[:, 0])
@@ -145,7 +146,8 @@ def _spearman(x: _Ranked, y: _Ranked) -> tuple[float, int]:
 
 
 def correlation(x: Floats, y: Floats) -> float:
-    """Pearson's correlation, -1..1; NaN where one side is constant."""
-    x, y = x - x.mean(), y - y.mean()
-    scale = math.sqrt(float(x @ x)) * math.sqrt(float(y @ y))
-    return float(np.clip(float(x @ y) / scale, -1, 1)) if scale else math.nan
+    """Pearson's correlation, -1..1; NaN where one side is constant, or too large for sums of squares."""
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers near the largest there are
+        x, y = x - x.mean(), y - y.mean()
+        scale = math.sqrt(float(x @ x)) * math.sqrt(float(y @ y))
+        return float(np.clip(float(x @ y) / scale, -1, 1)) if scale else math.nan

@@ -148,7 +148,7 @@ def distances(a: Floats, b: Floats) -> dict[str, float]:
     with np.errstate(over="ignore"):  # of numbers near the largest there are
         moved = float((gap[:-1] * np.diff(every)).sum())
     q1, q3 = np.quantile(a, (0.25, 0.75))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         scale = max(float(q3 - q1), float(a.std()))  # many equal values leave the one tiny that the others keep
     smaller = int(np.searchsorted(a, b, side="left").sum())
     larger = len(a) * len(b) - int(np.searchsorted(a, b, side="right").sum())
@@ -217,8 +217,8 @@ def histograms(reference: Floats, current: Floats) -> dict[str, Any] | None:
     if not len(both):
         return None
     low, high = (float(end) for end in np.quantile(both, (0.005, 0.995)))
-    span = high - low if 0 < high - low < np.inf else 1.0
-    counts = [
-        np.bincount((np.clip((part - low) / span, 0, 1 - 1e-9) * BINS).astype(np.int64), minlength=BINS) for part in sides
-    ]
+    half = high / 2 - low / 2  # the whole of the largest numbers there are is beyond them
+    half = half if half > 0 else 0.5
+    places = [np.clip((np.clip(part, low, high) / 2 - low / 2) / half, 0, 1 - 1e-9) for part in sides]
+    counts = [np.bincount((place * BINS).astype(np.int64), minlength=BINS) for place in places]
     return {"low": low, "high": high, "reference": counts[0].tolist(), "current": counts[1].tolist()}

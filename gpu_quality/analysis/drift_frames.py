@@ -71,7 +71,8 @@ def unusual(reference: pd.DataFrame, rows: pd.DataFrame) -> list[list[dict[str, 
         if not len(ordered):
             continue
         q1, q3 = (float(end) for end in np.quantile(ordered, (0.25, 0.75)))
-        spread = max(q3 - q1, float(ordered.std()))
+        with np.errstate(over="ignore", invalid="ignore"):  # of numbers near the largest there are
+            spread = max(q3 - q1, float(ordered.std()))
         asked = numeric(str(name), rows[name])
         low, high = (np.searchsorted(ordered, asked, side=side) for side in ("left", "right"))
         for i, place in enumerate(((low + high) / (2 * len(ordered))).tolist()):

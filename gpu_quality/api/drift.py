@@ -13,8 +13,9 @@ from gpu_quality.analysis.drift_classes import as_facts, balance
 from gpu_quality.api import results
 from gpu_quality.api.drift_domain import farthest, frames_table, of_measures, of_vectors, sentence
 from gpu_quality.api.drift_input import Side, Tables, sides, tables
-from gpu_quality.api.drift_result import Drift, about_classes, about_measures, plain, totals
-from gpu_quality.api.subjects import ROWS
+from gpu_quality.api.drift_result import Drift, about_classes, about_measures, totals
+from gpu_quality.api.evaluation_json import plain
+from gpu_quality.api.subjects import ROWS, check_seed
 from gpu_quality.errors import UnknownNameError, UsageError
 from gpu_quality.store.store import Store
 from gpu_quality.text import clean, close, counted
@@ -50,8 +51,11 @@ def drift(
     The answer is kept in `store` as ``results/drift*``. Raises `UsageError` where it is not said what to compare, and what
     opening stores raises.
     """
-    if not 0 <= least <= 1 or count < 0:
-        raise UsageError(f"least {least:g}, count {count}: least is 0..1 and count not negative")
+    if not 0 <= least <= 1:
+        raise UsageError(f"least must be from 0 to 1; got {least:g}", hint="least 0.1 is a tenth of the rows")
+    if count < 0:
+        raise UsageError(f"count must not be negative; got {count}", hint="0 lists no frames")
+    check_seed(seed)
     first = _open(store)
     pair = sides(first, None if other is None else _open(other), splits, where)
     notes = _about(pair)
@@ -81,7 +85,7 @@ def _open(given: str | Path | Store) -> Store:
 
 def _levels(rows: Sequence[str]) -> tuple[str, ...]:
     """Codes of the rows that are asked for; none where all are. Raises `UnknownNameError`."""
-    codes = {name: code for code, name in ROWS.items()}
+    codes = {ROWS[code]: code for code in "FOP"}
     for name in rows:
         if name not in codes:
             raise UnknownNameError(f"there are no rows {clean(name)!r}", hint=close(name, codes) or ", ".join(codes))
@@ -117,7 +121,8 @@ def _tables(
     for level in wanted:
         has = [_has(side.store, level) for side in pair]
         if not all(has):
-            lack = " and ".join(clean(side.store.path) for side, there in zip(pair, has, strict=True) if not there)
+            lacking = [clean(side.store.path) for side, there in zip(pair, has, strict=True) if not there]
+            lack = " and ".join(dict.fromkeys(lacking))
             if levels:
                 raise UsageError(
                     f"{lack}: no {ROWS[level]} to compare", hint="run with --labels or --predictions, or leave --rows out"
@@ -134,9 +139,8 @@ def _has(store: Store, level: str) -> bool:
     """Whether a store has rows of a level."""
     if level == "F":
         return True
-    if level == "O":
-        return bool(store.identity.get("labels")) and bool(store.input.count("objects"))
-    return len(store.identity.get("origins") or ()) > 1
+    given = store.identity.get("labels") if level == "O" else len(store.identity.get("origins") or ()) > 1
+    return bool(given) and bool(store.input.count("objects"))
 
 
 def _measures(given: Tables, least: float, seed: int) -> pd.DataFrame:

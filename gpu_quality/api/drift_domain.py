@@ -14,7 +14,8 @@ from gpu_quality.analysis.drift import LIMIT
 from gpu_quality.analysis.drift_frames import nearest, others, ranked, unusual
 from gpu_quality.analysis.drift_units import Units, exchanged, units
 from gpu_quality.analysis.drift_vectors import FEWEST, Domain, discrepancy, domain
-from gpu_quality.api.drift_input import Side, Tables, vectors
+from gpu_quality.api.drift_input import Side, Tables
+from gpu_quality.api.drift_vectors import vectors
 from gpu_quality.text import clean, counted, number
 
 if TYPE_CHECKING:

@@ -1,31 +1,26 @@
 """What `drift` compares: two sets of frames of one store or two, their measures, groups and vectors; and what is left out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import torch
-from jaxtyping import Float16
 from numpy.typing import NDArray
-from torch import Tensor
 
+from gpu_quality.api.compared import prediction_set
 from gpu_quality.api.slices import frame_rows
 from gpu_quality.api.subjects import ROWS, Measure, Subjects, subjects
-from gpu_quality.api.vectors import Vectors, vectors_of
 from gpu_quality.errors import EmptyInputError, UnknownNameError, UsageError
-from gpu_quality.index.vectors import usable
 from gpu_quality.store.store import Store
-from gpu_quality.text import clean, close, counted, number
+from gpu_quality.text import clean, close, number
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Ints = NDArray[np.int64]
-MOST_VECTORS: Final = 100_000
-"""Frames of a side whose vectors are read."""
 _DUPLICATES: Final = ("near_duplicate_group_embedding", "near_duplicate_group", "embedding_duplicate_group")
 _NAMED: Final = 8
+CONFIDENCE: Final = Measure("confidence", "P", "fraction", "low", "How sure the model was.", flag=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +63,8 @@ def sides(store: Store, other: Store | None, splits: Sequence[str], where: Seque
         )
     if other is not None and other.path.resolve() == store.path.resolve():
         raise UsageError(f"{other.path} is the same store", hint="name another one, or two splits of it")
+    if not all(one.strip() for one in asked):
+        raise UsageError(f"{flag} is empty", hint="--split train --split test" if splits else '--where "brightness < 0.3"')
     if len(asked) > 2:
         raise UsageError(f"{flag} is given {len(asked)} times", hint="drift compares two sets: the reference, then the other")
     wanted = [*asked, *asked][:2] if asked else ["", ""]
@@ -115,6 +112,8 @@ def _groups(store: Store, count: int) -> tuple[Ints, str]:
 def tables(pair: tuple[Side, Side], rows: str, predictions: str | None, confidence: float | None) -> Tables:
     """Measures of frames, labels or predictions of both sides. Raises as `subjects`."""
     first, second = pair
+    if predictions is not None and not any(predictions in one.store.identity["origins"][1:] for one in pair):
+        prediction_set(first.store, predictions)  # raises, with the names there are
     found = [_subjects(first.store, rows, predictions, confidence)]
     same = first.store is second.store
     found.append(found[0] if same else _subjects(second.store, rows, predictions, confidence))
@@ -144,7 +143,18 @@ def _subjects(store: Store, rows: str, predictions: str | None, confidence: floa
     """Rows of a store; of two stores only one need have the named prediction set where the other has but one."""
     sets = list(store.identity.get("origins") or ())[1:]
     name = None if len(sets) == 1 and predictions not in sets else predictions
-    return subjects(store, rows, predictions=name if sets else None, confidence=confidence, judge=False)
+    found = subjects(store, rows, predictions=name if sets else None, confidence=confidence, judge=False)
+    return _with_confidence(found) if rows == "P" else found
+
+
+def _with_confidence(given: Subjects) -> Subjects:
+    """Predictions with the confidence that was given, by one name: what nobody labeled is never evaluated."""
+    columns = given.store.columns()
+    kept = {name: one for name, one in given.measures.items() if columns[name].get("metric") != CONFIDENCE.name}
+    score = given.store.column("score", "object").iloc[given.place].to_numpy(np.float64, na_value=np.nan)
+    if np.isnan(score).all():
+        return replace(given, measures=kept)
+    return replace(given, measures={CONFIDENCE.name: CONFIDENCE, **kept}, table=given.table.assign(**{CONFIDENCE.name: score}))
 
 
 def _confident(found: Sequence[Subjects], kept: Sequence[Ints], confidence: float | None, notes: list[str]) -> list[Ints]:
@@ -152,6 +162,7 @@ def _confident(found: Sequence[Subjects], kept: Sequence[Ints], confidence: floa
     stored = [one.at["confidence"] for one in found]  # noqa: PD008 - no indexer of pandas
     least = confidence if confidence is not None else max((value for value in stored if value is not None), default=None)
     if least is None:
+        notes.append("predictions of every confidence, for nothing is evaluated; --confidence 0.25 keeps those that count")
         return list(kept)
     notes.append(f"predictions from confidence {number(least)} on")
     out = []
@@ -171,8 +182,8 @@ def _measures(found: Sequence[Subjects], rows: str) -> tuple[list[dict[str, Meas
     shared = [name for name in own[0] if name in own[1]]
     inside = [name for name in shared if name in context[0] or name in context[1]]
     differ = [
-        name for name in shared if name not in inside
-        and any(facts[0][name].get(key) != facts[1][name].get(key) for key in ("version", "options", "unit"))
+        name for name in shared if name not in inside and own[0][name] is not CONFIDENCE
+        and any(facts[0][name].get(key) != facts[1][name].get(key) for key in _meaning(facts[0][name]))
     ]  # fmt: skip
     notes = []
     if inside:
@@ -188,6 +199,11 @@ def _measures(found: Sequence[Subjects], rows: str) -> tuple[list[dict[str, Meas
     return kept, notes
 
 
+def _meaning(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """What has to be the same; at which overlap outcomes were found is nothing to a column that no outcome is in."""
+    return ("version", "unit") if facts.get("judged") is False else ("version", "unit", "options")
+
+
 def _of_the_run(store: Store) -> set[str]:
     """Columns that depend on all frames of the run, such as how singular a frame is; flags are by fixed thresholds."""
     return {
@@ -201,42 +217,3 @@ def _of_the_run(store: Store) -> set[str]:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
-
-
-def vectors(
-    pair: tuple[Side, Side], seed: int, notes: list[str]
-) -> tuple[list[Ints], list[Float16[Tensor, "n d"]], str] | None:
-    """Per side the frames with a vector and those vectors, and the encoder's name; None, and a note, where there are none."""
-    try:
-        held = [vectors_of(side.store, "frame") for side in pair]
-    except UsageError as error:
-        notes.append(f"vectors are not compared: {error}; {error.hint}")
-        return None
-    if held[0].encoder["meaning"] != held[1].encoder["meaning"]:
-        cards = " and ".join(str(one.encoder["card"]) for one in held)
-        notes.append(f"vectors are not compared: they are of different encoders ({cards})")
-        return None
-    found = [_read(one, side.frames, seed) for one, side in zip(held, pair, strict=True)]
-    for (rows, _), side in zip(found, pair, strict=True):
-        lost = min(len(side.frames), MOST_VECTORS) - len(rows)
-        if lost:
-            notes.append(f"{counted(lost, 'frame')} of {clean(side.name)} without a vector")
-        if len(side.frames) > MOST_VECTORS:
-            notes.append(
-                f"vectors of {MOST_VECTORS:,} of {len(side.frames):,} frames of {clean(side.name)} are used (seed {seed})"
-            )
-    return [rows for rows, _ in found], [part for _, part in found], str(held[0].encoder["card"])
-
-
-def _read(held: Vectors, frames: Ints, seed: int) -> tuple[Ints, Float16[Tensor, "n d"]]:
-    """Vectors of some frames, and which of them have one."""
-    if len(frames) > MOST_VECTORS:
-        frames = np.sort(np.random.default_rng(seed).choice(frames, MOST_VECTORS, replace=False))
-    rows, parts = [np.zeros(0, np.int64)], [torch.zeros(0, int(held.encoder["dim"]), dtype=torch.float16)]
-    for span, part in held.pieces():
-        wanted = frames[(frames >= span.start) & (frames < span.stop)]
-        own = part[torch.from_numpy(wanted - span.start)]
-        good = usable(own)
-        rows.append(wanted[good.numpy()])
-        parts.append(own[good].half())
-    return np.concatenate(rows), torch.cat(parts)

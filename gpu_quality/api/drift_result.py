@@ -1,11 +1,11 @@
 """The answer of `drift`: its tables, figures for gates, and what it says in sentences."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gpu_quality.analysis.drift import LIMIT
+from gpu_quality.api.evaluation_json import plain
 from gpu_quality.api.subjects import ROWS
 from gpu_quality.text import clean, counted
 
@@ -57,17 +57,6 @@ class Drift:
             name = row["metric"] if row["rows"] == "frames" else f"{row['rows']}.{row['metric']}"
             whole[name] = {"ks": row["ks"], "psi": row["psi"], "wasserstein": row["wasserstein_scaled"]}
         return whole
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON holds it: NumPy scalars as their own, NaN and infinities as None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def totals(measures: "pd.DataFrame", balance: Mapping[str, Any], vectors: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def value_of(name: str, whole: Figures, classes: Mapping[str, Figures]) -> float
     head, sign, own = name.partition("/")
     if sign and own not in classes:
         known = ", ".join(list(classes)[:20])
-        raise UnknownNameError(f"there is no class {own!r}", hint=close(own, tuple(classes)) or f"there are {known}")
+        raise UnknownNameError(f"there is no class or measure {own!r}", hint=close(own, tuple(classes)) or f"there are {known}")
     figures = classes[own] if sign else whole
     named = {key.lower(): value for key, value in figures.items()}
     wanted = head.lower() if head.lower() in named else _ALIASES.get(head.lower(), head).lower()

@@ -15,7 +15,9 @@ from gpu_quality.analysis.performance import by_class as curves_by_class
 from gpu_quality.analysis.performance import performance as curve_of
 from gpu_quality.analysis.performance_split import Split, best_split, between, exact
 from gpu_quality.api.performance_result import FIGURES, MetricPerformance, Side, save
-from gpu_quality.api.subjects import ROWS, Measure, Subjects, subjects
+from gpu_quality.api.slices import condition_of, quoted, sql_text
+from gpu_quality.api.subjects import ROWS, Measure, Subjects, check_seed, subjects
+from gpu_quality.api.subjects_rows import outcome
 from gpu_quality.errors import UnknownNameError, UsageError
 from gpu_quality.store.store import Store
 from gpu_quality.text import clean, close, counted
@@ -59,6 +61,7 @@ def performance(
         A metric, class, set or condition nobody knows, rows that have no success, bins or edges that make no sense.
     """
     _refuse(rows, bins, edges)
+    check_seed(seed)
     opened = store if isinstance(store, Store) else Store.open(Path(store))
     answered = not opened.input.count("objects") and opened.input.count("classifications")
     wanted = [rows] if rows else ["C"] if answered else ["P", "O"]
@@ -70,6 +73,8 @@ def performance(
     sides = [_side(one, metric, bins, edges, seed, by_class=by_class) for one in known]
     told = dict.fromkeys(note for one in known for note in one.notes if "of no value for" not in note)  # other measures
     notes = [*told, *_notes(sides)]
+    if any(one.measures[metric].level == "F" and len(np.unique(one.frame)) < len(one) for one in known):
+        notes.append(_SHARED.format(metric))
     if ap and sides[-1].rows == "C":
         raise UsageError("AP is about predictions with boxes, not answers", hint="leave --ap out")
     if ap:
@@ -80,6 +85,7 @@ def performance(
         "by_class": by_class,
         "bins": bins,
         "edges": None if edges is None else list(map(float, edges)),
+        "condition": _filter(opened, classes, where),
     }
     answer = MetricPerformance(metric, tuple(sides), {**params, "ap": ap, "seed": seed}, tuple(notes))
     return save(opened, answer) if write else answer
@@ -130,6 +136,12 @@ def _side(one: Subjects, metric: str, bins: int | None, edges: Sequence[float] |
     )  # fmt: skip
 
 
+def _filter(store: Store, classes: Sequence[str], where: str) -> str:
+    """The condition of the rows that were asked for; empty where all were."""
+    of_class = f"class in ({', '.join(map(sql_text, classes))})" if classes else ""
+    return " and ".join(part for part in (f"({condition_of(store, where)})" if where else "", of_class) if part)
+
+
 def _column(store: Store, measure: Measure) -> str:
     """What conditions call a measure: that of a frame has another name where objects have a column of the same.
 
@@ -139,21 +151,15 @@ def _column(store: Store, measure: Measure) -> str:
         return ""
     objects = store.input.count("objects") > 0
     hidden = objects and measure.level == "F" and measure.name in {*store.input.columns("objects"), "class"}
-    return _quoted(f"frame_{measure.name}" if hidden else measure.name)
-
-
-def _quoted(name: str) -> str:
-    """A name as SQL reads it."""
-    return name if name.isidentifier() and name.isascii() else '"' + name.replace('"', '""') + '"'
+    return quoted(f"frame_{measure.name}" if hidden else measure.name)
 
 
 def _failed(one: Subjects) -> str:
-    """The condition of false predictions, or of missed labels, by the stored evaluation; empty for answers."""
-    if one.rows == "C":
+    """The condition of false predictions, or of missed labels; empty for answers, and for another IoU or confidence."""
+    stored = outcome(one.store, str(one.at.get("predictions"))) if one.rows != "C" else None
+    if stored is None or any(one.at.get(key) != stored["options"].get(key) for key in ("iou", "confidence")):
         return ""
-    several = len(one.store.identity["origins"]) > 2
-    column = _quoted(f"outcome_{one.at.get('predictions')}" if several else "outcome")
-    return f"{column} = '{'fp' if one.rows == 'P' else 'fn'}'"
+    return f"{quoted(stored['name'])} = '{'fp' if one.rows == 'P' else 'fn'}'"
 
 
 def _beyond(column: str, split: Split | None) -> str:
@@ -185,8 +191,6 @@ def _notes(sides: Sequence[Side]) -> list[str]:
              for side in sides if side.ignored]  # fmt: skip
     few = [side for side in sides if 0 < side.curve.n < 2 * ROWS_PER_BIN]
     notes += [f"only {counted(side.curve.n, side.noun[:-1])} with a value: intervals are wide" for side in few]
-    if any(side.measure.level == "F" for side in sides):
-        notes.append(_SHARED.format(sides[0].measure.name))
     return notes
 
 
@@ -227,7 +231,4 @@ def _bins_of(values: NDArray[np.float64], edges: NDArray[np.float64]) -> Ints:
 
 def _kind(store: Store, chosen: str) -> Any:
     """Of which shapes the stored evaluation is."""
-    for facts in store.columns().values():
-        if facts.get("metric") == "outcome" and facts.get("set", chosen) == chosen:
-            return facts.get("options", {}).get("kind", "box")
-    return "box"
+    return (outcome(store, chosen) or {}).get("options", {}).get("kind", "box")

@@ -42,7 +42,8 @@ class Side:
     weak_where: tuple[str, ...]
     """SQL condition of each weak stretch."""
     failed: str
-    """SQL condition of what went wrong: false predictions, missed labels; empty for answers."""
+    """SQL condition of what went wrong: false predictions, missed labels; empty for answers, and where the stored outcomes
+    are of another IoU or confidence."""
     ignored: int
     """Rows that took no part in the evaluation, and are in no number here."""
     of_class: Mapping[str, Performance]
@@ -76,6 +77,8 @@ class Side:
         """Where performance is worst, in words; what stands in the way where nothing can be said."""
         if self.split is not None:
             return self.split.sentence(self.measure.name, self.figure, self.noun)
+        if not len(self.ids):
+            return f"there are no {self.noun} to judge: none is left by what was asked, or none took part in the evaluation"
         if not self.curve.n:
             return f"{self.measure.name} has no value for {self.noun} that were judged"
         if self.curve.mean in (0.0, 1.0):
@@ -124,7 +127,7 @@ class MetricPerformance:
     metric: str
     sides: tuple[Side, ...]
     params: Mapping[str, Any]
-    """What was asked: bins, edges, where, predictions, classes, iou, confidence, seed."""
+    """What was asked: bins, edges, where, predictions, classes, iou, confidence, seed; `condition` is SQL of both filters."""
     notes: tuple[str, ...] = ()
     """Sentences about what limits the answer."""
 

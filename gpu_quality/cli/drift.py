@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from gpu_quality.cli.common import JsonFlag, Out, QuietFlag, clean, print_json, show_error, stderr, stdout
+from gpu_quality.cli.importance import names, remarks
 from gpu_quality.cli.tabular import Format, To, check_format, write_table
 from gpu_quality.errors import GateError
 from gpu_quality.text import counted, number
@@ -67,7 +68,7 @@ def drift(
     from gpu_quality.api.gates import look_at_gates
 
     found = look(
-        out, other, splits=tuple(split or ()), where=tuple(where or ()), rows=_names(rows), predictions=predictions,
+        out, other, splits=tuple(split or ()), where=tuple(where or ()), rows=names(rows), predictions=predictions,
         confidence=confidence, least=least, count=count, seed=seed,
     )  # fmt: skip
     gates = look_at_gates(found.figures(), fail_on or ())
@@ -77,13 +78,9 @@ def drift(
         write_table(found.table(), format, to)
     else:
         _show(found, stdout())
-    for note in () if quiet or json else found.notes:
-        stderr().print(f"note: {clean(note, 400)}", markup=False)
+    if not (quiet or json):
+        remarks(found.notes)
     _judge(gates, json=json, quiet=quiet)
-
-
-def _names(text: str | None) -> tuple[str, ...]:
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def _with_gates(told: dict[str, Any], gates: "list[Gate]") -> dict[str, Any]:

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gpu_quality.cli.common import JsonFlag, Out, QuietFlag, clean, print_json, stderr, stdout
+from gpu_quality.cli.common import JsonFlag, Out, QuietFlag, clean, print_json, stderr, stdout, typed
 from gpu_quality.cli.progress import TerminalProgress
 from gpu_quality.cli.tabular import Format, To, check_format, write_table
 from gpu_quality.errors import UsageError
-from gpu_quality.text import counted
+from gpu_quality.text import counted, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,9 +68,9 @@ def importance(
         write_table(found.table, format, to)
     else:
         _show(found, count)
-    if not quiet:
+    if not (quiet or json):
         remarks(found.notes)
-        if not (json or format):
+        if format is None:
             _next(found, out)
 
 
@@ -101,19 +101,34 @@ def _show(found: "Importance", count: int) -> None:
     for letter, size in found.sizes.items():
         table = found.table[found.table["rows"] == letter]
         known = table[table["importance"].notna()]
-        target = found.params["target"]
         stdout().print(
-            f"\n{target} of {size:,} {words[letter]}: importance 0 (tells nothing) to 1 (determines it)", markup=False
+            f"\n{_asked(found, letter)} of {counted(size, words[letter][:-1])}{_limits(found, letter)}", markup=False
         )
         if len(known):
             sure = known["p_adjusted"] <= LIMIT
             _bars(pd.concat([known[sure], known[~sure]]).head(count))
             significant = int(sure.sum())
             rest = f"; {len(known) - count} more with --count {len(known)}" if len(known) > count else ""
-            stdout().print(f"{significant} of {counted(len(known), 'metric')} significant (*: adjusted p <= .05){rest}")
+            scale = "importance: 0 tells nothing, 1 decides it; p is adjusted for all metrics"
+            stdout().print(f"{significant} of {counted(len(known), 'metric')} significant (*: p <= .05){rest}; {scale}")
         _unknown(table[table["importance"].isna()])
         if letter in found.joint:
             _together(found.joint[letter])
+
+
+def _asked(found: "Importance", letter: str) -> str:
+    """What is explained, in words."""
+    words = {"P": "true or false", "O": "found or missed", "C": "right or wrong", "F": "F1"}
+    target = str(found.params["target"])
+    return f"what goes along with {words[letter] if target == 'outcome' else clean(target)}"
+
+
+def _limits(found: "Importance", letter: str) -> str:
+    """From which overlap and confidence outcomes were read, where they were."""
+    at = found.params
+    if at["target"] not in ("outcome", "iou") or letter == "C":
+        return ""
+    return f" (IoU {number(at['iou'])}, confidence {number(at['confidence'])})"
 
 
 def _bars(rows: "pd.DataFrame") -> None:
@@ -174,9 +189,11 @@ def _named(row: dict[str, Any]) -> str:
 
 def _next(found: "Importance", out: str) -> None:
     """Look at the metric that the others replace least, or tells most, among those that are no chance."""
+    target = found.params["target"]
     known = found.table[found.table["p_adjusted"] <= LIMIT]
     drops = {(rows, row["metric"]): row["drop"] or 0.0 for rows, told in found.joint.items() for row in told["metrics"]}
     added = [drops.get((rows, name), 0.0) for rows, name in zip(known["rows"], known["metric"], strict=True)]
     best = known.assign(added=added).sort_values(["added", "importance"], ascending=False, kind="stable")
     for name in best["metric"].head(1):
-        stderr().print(f"next: gpu-quality performance {clean(out)} {clean(name)}", markup=False)
+        verb, more = ("performance", []) if target in ("outcome", "iou") else ("scatter", [target])
+        stderr().print(f"next: {typed('gpu-quality', verb, out, name, *more)}", markup=False)

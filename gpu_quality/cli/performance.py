@@ -1,11 +1,10 @@
 """The verb `performance`: a bar per bin of a metric, with its interval, and the values for which the model does worst."""
 
-import shlex
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gpu_quality.cli.common import JsonFlag, Out, QuietFlag, clean, print_json, stderr, stdout
+from gpu_quality.cli.common import JsonFlag, Out, QuietFlag, clean, print_json, stderr, stdout, typed
 from gpu_quality.cli.importance import (
     ClassesOption,
     ConfidenceOption,
@@ -77,9 +76,9 @@ def performance(
         write_table(found.table(), format, to)
     else:
         _show(found, stdout())
-    if not quiet:
+    if not (quiet or json):
         remarks(found.notes)
-        if not json and format is None:
+        if format is None:
             _next(found, out)
 
 
@@ -233,10 +232,8 @@ def _stretch(side: "Side", console: "Console") -> None:
 
 def _next(found: "MetricPerformance", out: str) -> None:
     """What to type to see the pictures of the worst values, and to choose more like them."""
-    side = found.sides[-1]
-    if side.worst:
-        failed = f"{side.worst} and {side.failed}" if side.failed else side.worst
-        for verb, where, more in (("show", failed, ""), ("select", side.worst, " --count 100")):
-            told = clean(where, 400)
-            quoted = shlex.quote(told) if any(sign in told for sign in '"$`\\!') else f'"{told}"'
-            stderr().print(f"next: gpu-quality {verb} {clean(out)} --where {quoted}{more}", markup=False)
+    for side in [side for side in found.sides if side.worst][-1:]:
+        worst = [part for part in (side.worst, found.params["condition"]) if part]
+        for verb, parts, more in (("show", [*worst, side.failed], ""), ("select", worst, " --count 100")):
+            told = " and ".join(part for part in parts if part)
+            stderr().print(f"next: {typed('gpu-quality', verb, out, '--where', told)}{more}", markup=False)

@@ -87,3 +87,10 @@ def test_redundant_pairs_that_know_the_same_rows_and_others() -> None:
         assert found.n[first, second] == len(both)
         expected = stats.spearmanr(both[first], both[second]).statistic
         assert found.spearman[first, second] == pytest.approx(expected, abs=1e-12)
+
+
+def test_numbers_too_large_for_sums_of_squares_have_no_pearson_and_warn_of_nothing():
+    values = np.resize([1e308, -1e308, 3.0, 1e308], 80)
+    table = correlations(pd.DataFrame({"x": values}), np.arange(80) % 2, frames=np.arange(80))
+    assert np.isnan(table["pearson"][0])
+    assert table["spearman"][0] == pytest.approx(stats.spearmanr(values, np.arange(80) % 2).statistic)

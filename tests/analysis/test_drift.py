@@ -195,3 +195,14 @@ def test_histograms_share_their_bins():
     assert found["current"][-1] == 1
     assert histograms(np.array([np.nan]), np.zeros(0)) is None
     assert sum(histograms(np.full(3, 5.0), np.full(4, 5.0))["current"]) == 4
+
+
+def test_the_largest_numbers_there_are_warn_of_nothing():
+    values = np.resize([1e308, -1e308, 3.0, 1e-300], 40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = drift(pd.DataFrame({"x": values}), pd.DataFrame({"x": -values}))
+        told = histograms(values, -values)
+    assert table["ks"][0] == pytest.approx(stats.ks_2samp(values, -values).statistic)
+    assert sum(told["reference"]) == sum(told["current"]) == 40
+    assert told["reference"][0] == told["reference"][-1] == 10

@@ -10,9 +10,11 @@ from PIL import Image, ImageEnhance
 from scipy import stats
 
 from gpu_quality import api
-from gpu_quality.api import drift_domain, drift_input, results
+from gpu_quality.api import drift_domain, drift_vectors, results
 from gpu_quality.api.drift import drift
-from gpu_quality.api.drift_input import MOST_VECTORS, sides, vectors
+from gpu_quality.api.drift_input import sides
+from gpu_quality.api.drift_vectors import MOST_VECTORS, vectors
+from gpu_quality.api.evaluate import evaluate
 from gpu_quality.errors import EmptyInputError, NotAStoreError, UnknownNameError, UsageError
 from gpu_quality.store.lock import writer_lock
 
@@ -190,7 +192,7 @@ def test_what_is_not_said_or_not_there(runs, tmp_path):
         drift(runs / "train", where=["nope < 0", "row >= 0"])
     with pytest.raises(UnknownNameError, match="no rows 'frame'"):
         drift(runs / "train", runs / "dark", rows=["frame"])
-    with pytest.raises(UsageError, match="least 2"):
+    with pytest.raises(UsageError, match="least must be from 0 to 1; got 2"):
         drift(runs / "train", runs / "dark", least=2)
     with pytest.raises(NotAStoreError):
         drift(runs / "train", tmp_path / "nowhere")
@@ -227,7 +229,7 @@ def test_halves_of_one_data_set_are_alike_and_another_one_is_not(real):
     assert halves.facts["vectors"]["auc_p"] > 0.05
     assert halves.facts["vectors"]["mmd2_p"] > 0.05
     assert {*halves.measures["rows"]} == {"frames", "labels", "predictions"}
-    assert "predictions from confidence 0.25 on" in halves.notes
+    assert any(note.startswith("predictions of every confidence") for note in halves.notes)
     assert halves.facts["balance"]["predictions"]["p"] > 0.05
     other = drift(real / "coco", real / "four")
     assert other.facts["vectors"]["auc"] > 0.95
@@ -259,19 +261,62 @@ def test_vectors_of_another_encoder_are_not_compared(real, tmp_path, monkeypatch
     found = vectors(pair, 0, notes)
     assert found is not None
     assert [len(part) for part in found[0]] == [56, 24]
-    true = drift_input.vectors_of
+    true = drift_vectors.vectors_of
 
     def changed(store, per):
         made = true(store, per)
         return made if store is first else type(made)(made.store, per, made.layer, {**made.encoder, "meaning": {}}, made.blocks)
 
-    monkeypatch.setattr(drift_input, "vectors_of", changed)
+    monkeypatch.setattr(drift_vectors, "vectors_of", changed)
     assert vectors(pair, 0, notes) is None
     assert notes == ["vectors are not compared: they are of different encoders (default and default)"]
-    monkeypatch.setattr(drift_input, "vectors_of", true)
-    monkeypatch.setattr(drift_input, "MOST_VECTORS", 30)
+    monkeypatch.setattr(drift_vectors, "vectors_of", true)
+    monkeypatch.setattr(drift_vectors, "MOST_VECTORS", 30)
     found = vectors(pair, 0, notes)
     assert len(found[0][0]) == 30
     assert np.all(np.diff(found[0][0]) > 0)
     assert "vectors of 30 of 56 frames" in notes[-1]
     assert MOST_VECTORS > 30
+
+
+def predicted(folder, *, high, evaluate_at=None):
+    """A run on boxes of a detector, whose confidence is up to `high`."""
+    folder.mkdir()
+    images = [{"id": i, "file_name": f"{i}.png", "width": 90, "height": 90} for i in range(40)]
+    labels = [{"id": i, "image_id": i, "category_id": 1, "bbox": [9, 9, 20, 20], "area": 400, "iscrowd": 0} for i in range(40)]
+    whole = {"images": images, "annotations": labels, "categories": [{"id": 1, "name": "a"}]}
+    found = [{"image_id": i, "category_id": 1, "bbox": [9, 9, 20, 20], "score": high * (0.5 + i / 80)} for i in range(40)]
+    (folder / "labels.json").write_text(json.dumps(whole))
+    (folder / "found.json").write_text(json.dumps(found))
+    sets = {"m": str(folder / "found.json")}
+    store = api.run(labels=str(folder / "labels.json"), predictions=sets, out=folder / "out", metrics=["object_area"])
+    if evaluate_at is not None:
+        evaluate(store, confidence=0.0, iou=evaluate_at)
+    return store
+
+
+def test_confidence_is_compared_whether_and_however_the_runs_were_evaluated(tmp_path):
+    first = predicted(tmp_path / "a", high=1.0, evaluate_at=0.5)
+    for name, iou in (("b", None), ("c", 0.7)):
+        found = drift(first, predicted(tmp_path / name, high=0.6, evaluate_at=iou), rows=["predictions"])
+        row = found.table().set_index("metric").loc["confidence"]
+        assert row["drifts"]
+        assert row["shift"] < -0.5
+        assert (row["n_reference"], row["n_current"]) == (40, 40)
+        assert not any("in different ways" in note for note in found.notes)
+
+
+def test_flags_that_would_be_passed_over_are_refused(runs, tmp_path):
+    store = predicted(tmp_path / "a", high=1.0)
+    halves = ["row < 20", "row >= 20"]
+    with pytest.raises(UnknownNameError, match="no rows 'answers'"):
+        drift(store, where=halves, rows=["answers"])
+    with pytest.raises(UsageError, match="no prediction set 'q'"):
+        drift(store, where=halves, predictions="q")
+    with pytest.raises(UsageError, match="--where is empty"):
+        drift(store, where=["", " "])
+    with pytest.raises(UsageError, match="--split is empty"):
+        drift(store, splits=["", ""])
+    for options, message in (({"seed": -1}, "seed -1"), ({"count": -1}, "count must not"), ({"confidence": 2.0}, "got 2")):
+        with pytest.raises(UsageError, match=message):
+            drift(store, where=halves, **options)

@@ -153,3 +153,40 @@ def test_the_story_of_real_photos_is_true(test_data, tmp_path):
         " select avg(hit) filter (a < m) low, avg(hit) filter (a >= m) high from l, (select median(a) m from l)"
     )
     assert recall.low[0] < 0.6 * recall.high[0]
+
+
+def test_a_metric_that_one_kind_of_rows_has_is_looked_at_there(store):
+    found = importance(store, metrics=["confidence", "object_area"], permutations=99, joint=False, write=False)
+    own = {rows: set(part["metric"]) for rows, part in found.table.groupby("rows")}
+    assert own == {"P": {"confidence", "object_area"}, "O": {"object_area"}}
+    with pytest.raises(UnknownNameError, match="predictions and labels have no measure 'confidenc'") as told:
+        importance(store, metrics=["confidenc"])
+    assert "confidence" in str(told.value.hint)
+
+
+def test_a_column_is_explained_without_an_evaluation(tmp_path):
+    made = planted(tmp_path)
+    found = importance(made, target="object_area", permutations=99, joint=False)
+    assert found.sizes == {"P": FRAMES + FRAMES // 4, "O": 2 * FRAMES}
+    assert not any("evaluation" in note for note in found.notes)
+    assert "outcome" not in made.columns()
+    gq.evaluate(made)
+    assert importance(made, target="confidence", permutations=99, joint=False).sizes == {"P": FRAMES + FRAMES // 4}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed -1 is not from 0"),
+        ({"seed": 2**32}, "seed 4294967296 is not"),
+        ({"confidence": 7.0}, "confidence must be from 0 to 1; got 7"),
+        ({"confidence": float("nan")}, "got nan"),
+        ({"iou": -0.5}, "iou must be from 0 to 1"),
+        ({"rows": "C"}, "holds no answers about whole images"),
+        ({"target": "nope"}, "no column 'nope' to explain"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_a_way_on(store, options, message):
+    with pytest.raises(UsageError, match=message) as told:
+        importance(store, **options)
+    assert told.value.hint

@@ -79,7 +79,9 @@ def test_inside_each_class(store):
 def test_predictions_conditions_and_severity(store):
     found = outliers(store, rows="predictions", metrics=["object_area"])
     assert found.facts["at"]["confidence"] is None, "nothing was evaluated, and need not be"
-    assert found.facts["counts"]["judged"] == api.open_store(store).query("select count(*) n from objects where origin = 1").n[0]
+    assert (
+        found.facts["counts"]["judged"] == api.open_store(store).query("select count(*) n from objects where origin = 1").n[0]
+    )
     train = outliers(store, metrics=["brightness"], where="frame like 'train%'")
     assert train.facts["counts"]["judged"] == 6
     severe = outliers(store, rows="labels", severity="severe")

@@ -251,8 +251,9 @@ def test_small_samples_give_sentences(store):
     assert any("intervals are wide" in note for note in few.notes)
     none = performance(store, "object_area", where="object_area < 0")
     assert [side.sentence() for side in none.sides] == [
-        "object_area has no value for predictions that were judged", "object_area has no value for labels that were judged",
-    ]  # fmt: skip
+        f"there are no {noun} to judge: none is left by what was asked, or none took part in the evaluation"
+        for noun in ("predictions", "labels")
+    ]
     assert len(none.table()) == 0
     json.dumps(none.to_dict(), allow_nan=False)
     right = performance(store, "object_area", rows="P", where="outcome = 'tp'").sides[0]
@@ -260,12 +261,12 @@ def test_small_samples_give_sentences(store):
 
 
 def test_several_sets(tmp_path):
-    store = small_ones_are_missed(tmp_path, frames=6, sets=("a", "b-1"))
+    store = small_ones_are_missed(tmp_path, frames=6, sets=("a", "B1"))
     with pytest.raises(UsageError, match="2 prediction sets"):
         performance(store, "object_area")
-    found = performance(store, "object_area", predictions="b-1", rows="O", ap=True, bins=2)
-    assert found.sides[0].failed == "\"outcome_b-1\" = 'fn'"
-    assert found.params["predictions"] == "b-1"
+    found = performance(store, "object_area", predictions="B1", rows="O", ap=True, bins=2)
+    assert found.sides[0].failed == "\"outcome_B1\" = 'fn'"
+    assert found.params["predictions"] == "B1"
     assert store.query(f"select count(*) as n from objects where {found.sides[0].failed}")["n"][0] > 0
 
 
@@ -345,3 +346,29 @@ def test_accuracy_of_answers(answers, monkeypatch):
     assert side.of_class["cat"].mean == 1
     with pytest.raises(UsageError, match="not answers"):
         performance(store, "brightness", ap=True)
+
+
+def test_conditions_hold_what_was_asked_and_outcomes_only_where_they_are_stored(store):
+    found = performance(store, "object_area", where="object_area < 900", classes=["dog's"], rows="O", write=False)
+    assert found.params["condition"] == "(object_area < 900) and class in ('dog''s')"
+    rows = store.query("select count(*) as n from objects")["n"][0]
+    assert found.sides[0].failed == "outcome = 'fn'"
+    assert 0 < len(found.sides[0].ids) < rows
+    for other in ({"iou": 0.9}, {"confidence": 0.8}):
+        side = performance(store, "object_area", rows="O", write=False, **other).sides[0]
+        assert side.failed == "", "the stored outcomes are of another IoU or confidence"
+    assert performance(store, "object_area", rows="O", write=False).params["condition"] == ""
+
+
+def test_a_name_that_is_a_word_of_sql_is_quoted(store, tmp_path):
+    from gpu_quality.api.performance import _column
+    from gpu_quality.api.subjects import Measure
+
+    assert _column(store, Measure("order", "O", "1", "neither", "", flag=False)) == '"order"'
+    assert _column(store, Measure("object_area", "O", "1", "neither", "", flag=False)) == "object_area"
+
+
+def test_seeds_that_no_generator_takes_are_refused(store):
+    for seed in (-1, 2**32):
+        with pytest.raises(UsageError, match="is not from 0 to"):
+            performance(store, "object_area", seed=seed)

@@ -143,10 +143,10 @@ def test_the_chart_of_a_bin():
 
 
 def test_names_that_steer_are_quoted_for_the_shell(call, tmp_path):
-    small_ones_are_missed(tmp_path, frames=30, sets=("a", "b-1"))
-    code, _, err = call(tmp_path / "out", "object_area", "--predictions", "b-1")
+    small_ones_are_missed(tmp_path, frames=30, sets=("a", "B1"))
+    code, _, err = call(tmp_path / "out", "object_area", "--predictions", "B1")
     assert code == 0
     line = next(line for line in err.splitlines() if line.startswith("next: gpu-quality show"))
     condition = shlex.split(line.removeprefix("next: "))[-1]
-    assert condition.endswith(" and \"outcome_b-1\" = 'fn'")
+    assert condition.endswith(" and \"outcome_B1\" = 'fn'")
     assert "--where '" in line
