@@ -13,7 +13,7 @@ from gpu_quality.analysis.importance import importance as importance_of
 from gpu_quality.analysis.importance_rows import iou_levels
 from gpu_quality.api.evaluation_json import plain
 from gpu_quality.api.progress import Progress, Silent
-from gpu_quality.api.results import keep, made_from
+from gpu_quality.api.results import is_current, keep, kept, kept_table, made_from
 from gpu_quality.api.subjects import ROWS, Subjects, check_seed, subjects
 from gpu_quality.api.subjects_rows import PER
 from gpu_quality.errors import UnknownNameError, UsageError
@@ -105,8 +105,33 @@ def importance(
     )
     if not write:
         return answer
-    refused = keep(opened, NAME, {**answer.to_dict(), "made_from": made_from(opened)}, {"": answer.table})
+    whole = _with_earlier(opened, answer)
+    refused = keep(opened, NAME, {**whole.to_dict(), "made_from": made_from(opened)}, {"": whole.table})
     return answer if not refused else replace(answer, notes=(*answer.notes, refused))
+
+
+def _with_earlier(store: Store, answer: Importance) -> Importance:
+    """The answer with what was kept of the same question about other kinds of rows."""
+    import pandas as pd
+
+    before = kept(store, NAME) or {}
+    same = {**answer.params, "rows": before.get("params", {}).get("rows")} == before.get("params")
+    others = [kind for kind in before.get("rows", {}) if kind not in answer.sizes]
+    if not same or not others or not is_current(store, before):
+        return answer
+    table = kept_table(store, NAME)
+    if table is None:
+        return answer
+    tables = [answer.table, table[table["rows"].isin(others)]]
+    pairs = [pair for pair in before["redundant"] if pair["rows"] in others]
+    return Importance(
+        pd.concat(tables, ignore_index=True),
+        answer.joint | {kind: found for kind, found in before["joint"].items() if kind in others},
+        pd.concat([answer.redundant, pd.DataFrame(pairs, columns=answer.redundant.columns)], ignore_index=True),
+        {**answer.params, "rows": [*answer.sizes, *others]},
+        tuple(dict.fromkeys((*answer.notes, *before["notes"]))),
+        answer.sizes | {kind: before["rows"][kind] for kind in others},
+    )
 
 
 def _asked(found: Sequence[Subjects], metrics: Sequence[str]) -> list[list[str]]:

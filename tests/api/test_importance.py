@@ -87,6 +87,23 @@ def test_the_answer_is_kept_until_the_store_changes(store):
     gq.evaluate(store)
 
 
+def test_kinds_of_rows_asked_one_after_the_other_are_kept_together(store):
+    both = importance(store, permutations=99)
+    assert kept(store, "importance")["rows"] == both.sizes
+    importance(store, rows="P", permutations=99)
+    labels = importance(store, rows="O", permutations=99)
+    assert labels.sizes == {"O": 2 * FRAMES}
+    facts = kept(store, "importance")
+    assert facts["rows"] == both.sizes
+    assert set(facts["joint"]) == {"P", "O"}
+    known = pd.DataFrame(facts["metrics"]).set_index(["rows", "metric"])["importance"].sort_index()
+    pd.testing.assert_series_equal(
+        known, both.table.set_index(["rows", "metric"])["importance"].sort_index(), check_dtype=False
+    )
+    importance(store, rows="P", permutations=99, confidence=0.5)
+    assert set(kept(store, "importance")["rows"]) == {"P"}, "another question"
+
+
 def test_other_targets(store):
     area = importance(store, target="object_width", rows="O", permutations=99, joint=False, write=False)
     assert area.table.iloc[0]["metric"] == "object_area"
