@@ -14,6 +14,7 @@ from gpu_quality.api.evaluation import Evaluation
 from gpu_quality.api.evaluation_parts import of_classes, slices_of
 from gpu_quality.api.evaluation_store import save
 from gpu_quality.api.progress import Progress, Silent
+from gpu_quality.api.subjects import check_seed
 from gpu_quality.errors import EmptyInputError, UsageError
 from gpu_quality.evaluation.bootstrap import Key, columns, counted, evaluated
 from gpu_quality.evaluation.instances import KINDS, Kind
@@ -61,6 +62,7 @@ def evaluate(
     UsageError
         Nothing to compare, a protocol, kind, class or column nobody knows, a score that the protocol needs and nobody gave.
     """
+    check_seed(seed)
     rules = _rules(protocol, kind, missing_score, inclusive=inclusive)
     for name, value in (("iou", iou), ("confidence", confidence)):
         if not 0 <= value <= 1:

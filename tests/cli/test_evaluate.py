@@ -213,3 +213,10 @@ def test_published_figures_of_every_class(program, test_data):
     for name in counted:
         assert found[name]["AP"] == pytest.approx(wanted[name]["ap"], abs=1e-12)
         assert (found[name]["tp"], found[name]["fp"]) == (wanted[name]["tp"], wanted[name]["fp"])
+
+
+def test_a_seed_that_no_generator_takes_is_refused_in_words(files):
+    for seed in ("-1", str(2**32)):
+        code, _, err = files("--bootstrap", "100", "--seed", seed)
+        assert code == 2
+        assert f"seed {seed} is not from 0" in err
