@@ -249,7 +249,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         first = " ".join(str(error).split())[:200]
         raise ConfigError(f"{path} is not readable YAML: {first}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds {type(values).__name__}, expected keys such as source:, metrics:, out:")
+        raise ConfigError(f"{path} holds {type(values).__name__}, expected keys and values")
     return values
 
 

@@ -28,7 +28,7 @@ def test_every_command_of_the_readme_exists():
     ]
     assert len(lines) >= 12
     for words in lines:
-        verb = words[1:3] if words[1] in ("metric", "model") else words[1:2]
+        verb = words[1:3] if words[1] in ("metric", "model", "slice") else words[1:2]
         result = CliRunner().invoke(app, [*verb, "--help"])
         assert result.exit_code == 0, words
         for flag in (word for word in words if word.startswith("--")):

@@ -19,6 +19,7 @@ from gpu_quality.analysis.weak_data import ALL, Data, Flags, Ints, Search, Weak,
 from gpu_quality.analysis.weak_search import Candidate, Place, candidates
 from gpu_quality.analysis.weak_tests import excess, p_value, units_of
 from gpu_quality.functional.inference import benjamini_hochberg
+from gpu_quality.text import counted
 
 FEWEST_ROWS: Final = 50
 FEWEST_UNITS: Final = 20
@@ -78,7 +79,8 @@ def _too_little(failed: Flags, unit: Ints) -> str:
     if n < FEWEST_ROWS:
         return f"weak slices not searched: {n} rows, {FEWEST_ROWS} needed"
     if units < FEWEST_UNITS:
-        return f"weak slices not searched: rows of {units} images, {FEWEST_UNITS} needed"
+        told = counted(units, "image or sequence", "images or sequences")
+        return f"weak slices not searched: rows of {told}, {FEWEST_UNITS} needed"
     if min(bad, n - bad) < FEWEST_FAILURES:
         what = "failures" if bad < FEWEST_FAILURES else "successes"
         return f"weak slices not searched: {min(bad, n - bad)} {what} among {n:,} rows, {FEWEST_FAILURES} needed"

@@ -1,5 +1,6 @@
 """The verbs `evaluate` and `compare`: labels against predictions of a store, of files, or of what they hold."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +126,9 @@ def _given(
         if labels is not None:
             raise UsageError("name a store, or labels and predictions, not both", hint="a store brings its own labels")
         opened = store if isinstance(store, Store) else Store.open(Path(store))
+        if not opened.input.count("objects") and opened.input.count("classifications"):
+            hint = f"gpu-quality evaluate {shlex.quote(str(opened.path))} --kind class"
+            raise UsageError(f"{opened.path} holds answers about whole images and no objects", hint=hint)
         return of_store(opened, predictions, kind, inclusive=rules.inclusive), opened
     if labels is None or predictions is None:
         raise UsageError(

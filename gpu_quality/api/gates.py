@@ -14,8 +14,9 @@ _LOW_IS_GOOD: Final = frozenset(
     {"olrp", "ece", "mce", "fp", "fn", "brier", "log_loss", "ks", "psi", "wasserstein", "drifting", "drifting_share",
      "class_divergence", "domain_auc", "mmd2"}
 )  # fmt: skip
-_ALIASES: Final = {"map": "AP", "map_50": "AP50", "map_75": "AP75", "map_small": "APs", "map_medium": "APm", "map_large": "APl",
+ALIASES: Final = {"map": "AP", "map_50": "AP50", "map_75": "AP75", "map_small": "APs", "map_medium": "APm", "map_large": "APl",
                    "mar_1": "AR1", "mar_10": "AR10", "mar_100": "AR100"}  # fmt: skip
+"""Other names of figures, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def value_of(name: str, whole: Figures, classes: Mapping[str, Figures]) -> float
         raise UnknownNameError(f"there is no class or measure {own!r}", hint=close(own, tuple(classes)) or f"there are {known}")
     figures = classes[own] if sign else whole
     named = {key.lower(): value for key, value in figures.items()}
-    wanted = head.lower() if head.lower() in named else _ALIASES.get(head.lower(), head).lower()
+    wanted = head.lower() if head.lower() in named else ALIASES.get(head.lower(), head).lower()
     if wanted not in named:
         what = "there is no figure" if not sign else "classes have no figure"
         raise UnknownNameError(f"{what} {head!r}", hint=close(head, tuple(figures)) or f"there are {', '.join(figures)}")

@@ -36,12 +36,17 @@ def write_outcomes(store: Store, found: Evaluation) -> list[str]:
     held = " ".join([DOOR, found.compared.origin, *sorted(columns)])  # a layer keeps its columns, and kinds have others
     layer = hashlib.sha256(held.encode()).hexdigest()[:16]
     own = {f"{name}{suffix}" for name in FACTS}
+    rules, classes = found.protocol, list(found.classes) if found.whole is not None else []
+    options = {
+        "iou": found.iou, "confidence": found.confidence, "kind": found.compared.kind, "protocol": rules.name,
+        "inclusive": rules.inclusive, "missing_score": rules.missing_score, "classes": classes,
+    }  # fmt: skip
     facts = {
         f"{name}{suffix}": {
             "per": FACTS[name].per, "metric": name, "unit": FACTS[name].unit, "summary": FACTS[name].summary,
             "bad": FACTS[name].bad, "bounds": FACTS[name].bounds, "module": MODULE, "version": 1,
             "judged": name not in UNJUDGED, "set": found.compared.origin,
-            "options": {"iou": found.iou, "confidence": found.confidence, "kind": found.compared.kind},
+            "options": options,
         }
         for name in columns
     }  # fmt: skip

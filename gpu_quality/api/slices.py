@@ -16,10 +16,12 @@ from gpu_quality.store.store import Store
 from gpu_quality.text import clean, close
 
 __all__ = [
-    "condition_of", "frame_rows", "level_of", "object_rows", "quoted", "remove_slice", "save_slice", "saved_slices",
+    "ALL", "condition_of", "frame_rows", "level_of", "object_rows", "quoted", "remove_slice", "save_slice", "saved_slices",
     "shown_of_frames", "sql_text",
 ]  # fmt: skip
 
+ALL: Final = "(all)"
+"""What the row of all data is called beside slices."""
 RESULT: Final = "slices"
 LONGEST: Final = 10_000
 """Characters of a condition."""
@@ -108,6 +110,7 @@ def save_slice(store: Store, name: str, condition: str) -> dict[str, int]:
     """
     name, condition = _checked_name(name), condition.strip()
     saved = saved_slices(store)
+    _refuse_condition(store, name)
     if condition in saved:
         raise UsageError(f"slice {name!r}: {condition!r} is the name of a saved slice", hint=_EXAMPLE)
     counts = {"frames": int(frame_rows(store, condition).sum()), "objects": 0}
@@ -209,11 +212,23 @@ def _columns(store: Store, table: str) -> list[str]:
 def _checked_name(name: str) -> str:
     """A name that can be typed and shown. Raises `UsageError`."""
     name = name.strip()
-    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable() or name == ALL:
         raise UsageError(
-            f"a slice cannot be called {clean(name)!r}", hint=f"a name has 1 to {_LONGEST_NAME} characters that can be seen"
+            f"a slice cannot be called {clean(name)!r}",
+            hint=f"a name has 1 to {_LONGEST_NAME} characters that can be seen; {ALL} are all data",
         )
     return name
+
+
+def _refuse_condition(store: Store, name: str) -> None:
+    """Refuse a name that means something already, such as that of a flag: --where would mean another thing from then on."""
+    if name in saved_slices(store):
+        return
+    try:
+        level_of(store, name)
+    except UsageError:
+        return
+    raise UsageError(f"a slice cannot be called {clean(name)!r}: that is a condition itself", hint="choose another name")
 
 
 def quoted(name: str) -> str:

@@ -11,11 +11,11 @@ from jaxtyping import Bool, Float64, Int32
 from torch import Tensor
 
 from gpu_quality.api.compared import prediction_set
-from gpu_quality.api.evaluate import evaluate
 from gpu_quality.api.evaluation import Evaluation
 from gpu_quality.api.evaluation_json import plain
-from gpu_quality.api.slices import condition_of, frame_rows, saved_slices
+from gpu_quality.api.slices import ALL, condition_of, frame_rows, saved_slices
 from gpu_quality.api.subjects_rows import evaluated as stored_evaluation
+from gpu_quality.api.subjects_rows import evaluated_again
 from gpu_quality.errors import UsageError
 from gpu_quality.evaluation import bootstrap, coco, coco_table
 from gpu_quality.evaluation.calibration import bins_of, equal_width_edges
@@ -25,12 +25,11 @@ from gpu_quality.evaluation.protocol import COCO, COCO_KEYPOINTS
 from gpu_quality.evaluation.rates import rate
 from gpu_quality.functional.inference import wilson
 from gpu_quality.store.store import Store
+from gpu_quality.text import clean, counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ALL: Final = "(all)"
-"""The row of all data, which the slices are compared with."""
 COUNTS: Final = ("tp", "fp", "found", "fn")
 RATES: Final = ("precision", "recall", "f1", "mean_iou", "ECE")
 _BINS: Final = 10
@@ -80,21 +79,30 @@ def slice_figures(
         raise UsageError(f"no slice can be called {ALL}: all data are", hint="choose another name")
     chosen, notes = prediction_set(opened, predictions), list[str]()
     options = stored_evaluation(opened, chosen, notes).get("options", {})
-    found = evaluate(
-        opened, predictions=chosen, kind=options.get("kind", "box"), slices={ALL: "true", **named}, seed=seed, write=False,
-        iou=options.get("iou", 0.5) if iou is None else iou,
-        confidence=options.get("confidence", 0.25) if confidence is None else confidence,
-    )  # fmt: skip
+    found = evaluated_again(opened, chosen, options, iou=iou, confidence=confidence, slices={ALL: "true", **named})
     table = _table(found)
     table.insert(1, "condition", ["", *(condition_of(opened, text) for text in named.values())])
     table.insert(2, "frames", [int(frame_rows(opened, text).sum()) for text in ("true", *named.values())])
-    params = {"predictions": chosen, "iou": found.iou, "confidence": found.confidence, "resamples": resamples, "seed": seed}
+    params = {
+        "predictions": chosen, "iou": found.iou, "confidence": found.confidence, "protocol": found.protocol.name,
+        "classes": options.get("classes") or [], "resamples": resamples, "seed": seed,
+    }  # fmt: skip
+    notes += _told_apart(found, options)
     if resamples:
         ranges, told = _ranges(found, resamples, seed)
         table = table.assign(**ranges)
         notes += told
     notes += [note for note in found.compared.warnings if note not in notes]
     return SliceFigures(table, params, tuple(notes))
+
+
+def _told_apart(found: Evaluation, options: Mapping[str, Any]) -> list[str]:
+    """Where the counts of labels are not what the shares are of."""
+    left_out = int(((found.outcomes.label_outcome != 0) & (found.outcomes.label_outcome != 1)).sum())
+    notes = [f"{counted(left_out, 'label')} (crowds, difficult ones) took no part: no recall counts them"] if left_out else []
+    if options.get("classes"):
+        notes.append(f"of the classes that were evaluated: {clean(', '.join(options['classes']), 200)}")
+    return notes
 
 
 def _sides(found: Evaluation) -> tuple[dict[str, Bool[Tensor, " n"]], dict[str, Bool[Tensor, " m"]]]:
@@ -165,7 +173,7 @@ def _sums(found: Evaluation) -> bootstrap.Figures:
 
 
 def _by_frame(frame: Tensor, values: Tensor, frames: int) -> Float64[Tensor, " n"]:
-    return torch.bincount(frame, weights=values.double(), minlength=frames)
+    return torch.bincount(frame, weights=values.double(), minlength=frames).double()  # of no rows it is of whole numbers
 
 
 def _coco(found: Evaluation, outside: tuple[Tensor, Tensor], *, resampled: bool) -> bootstrap.Evaluated | CocoFigures:

@@ -1,14 +1,15 @@
 """Model test cases: what a person expects of a model on slices of the data, and whether it holds."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from gpu_quality.api.evaluation_json import plain
-from gpu_quality.api.gates import CONDITION, value_of
+from gpu_quality.api.gates import ALIASES, CONDITION
 from gpu_quality.api.slices import saved_slices
-from gpu_quality.api.slices_figures import RATES, slice_figures
+from gpu_quality.api.slices_figures import slice_figures
 from gpu_quality.config import load_yaml
 from gpu_quality.errors import ConfigError, GateError, UnknownNameError
 from gpu_quality.store.store import Store
@@ -20,7 +21,9 @@ _EXAMPLE: Final = 'tests: [{slice: NAME, expect: ["recall >= 0.6"], min_count: 2
 _KEYS: Final = ("name", "slice", "where", "expect", "min_count")
 _OF_PREDICTIONS: Final = frozenset({"precision", "mean_iou", "ece", "tp", "fp", "predictions"})
 """Figures whose rows are predictions; those of all others are labels."""
-_WITHOUT_RANGE: Final = frozenset({"precision", "recall", "tp", "fp", "found", "fn", "labels", "predictions", "frames"})
+_SIZES: Final = frozenset({"labels", "predictions", "frames"})
+"""How much there is: known also where there is little."""
+_WITHOUT_RANGE: Final = frozenset({"precision", "recall", "tp", "fp", "found", "fn"}) | _SIZES
 """Figures that need no resamples: shares have Wilson's interval, counts are what they are."""
 
 
@@ -105,7 +108,7 @@ def run_tests(
     opened = store if isinstance(store, Store) else Store.open(Path(store))
     asked = read_tests(cases) if isinstance(cases, str | Path) else tuple(cases)
     asked = tuple(_resolved(opened, case) for case in asked)
-    wanted = {_parsed(text, case.name)[0].lower() for case in asked for text in case.expect}
+    wanted = {_parsed(text, case.name)[0] for case in asked for text in case.expect}
     slices = {str(place): case.condition for place, case in enumerate(asked)}
     count = resamples if wanted - _WITHOUT_RANGE else 0
     found = slice_figures(
@@ -116,7 +119,8 @@ def run_tests(
         for place, case in enumerate(asked)
         for text in case.expect
     ]
-    notes = tuple(note for note in found.notes if not note.partition(":")[0].isdigit())
+    numbered = {f"slice {place!r} holds no label" for place in slices}  # verdicts tell it under the name of the case
+    notes = tuple(note for note in found.notes if not note.partition(":")[0].isdigit() and note not in numbered)
     return Tested(tuple(verdicts), {**found.params, "pessimistic": pessimistic}, notes)
 
 
@@ -153,7 +157,9 @@ def _case(given: Any, where: str) -> Case:
     if isinstance(least, bool) or not isinstance(least, int) or least < 0:
         raise ConfigError(f"{where}: min_count is {clean(least, 40)!r}, not a whole number from 0")
     condition = given[named[0]]
-    name = str(given.get("name", condition))
+    name = given.get("name", condition)
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigError(f"{where}: name is {clean(name, 40)!r}, not a text")
     return Case(name, condition, tuple(expect), least, saved=named[0] == "slice")
 
 
@@ -163,40 +169,44 @@ def _resolved(store: Store, case: Case) -> Case:
         return case
     saved, name = saved_slices(store), case.condition
     if name not in saved:
-        known = f"there are {', '.join(saved)}" if saved else f"gpu-quality slice add {store.path} {name} CONDITION"
+        known = (
+            f"there are {', '.join(saved)}"
+            if saved
+            else f"gpu-quality slice add {shlex.quote(str(store.path))} {shlex.quote(name)} CONDITION"
+        )
         raise UnknownNameError(f"there is no slice {clean(name)!r}", hint=close(name, saved) or known)
     return replace(case, condition=saved[name], saved=False)
 
 
 def _parsed(text: str, where: str) -> tuple[str, str, float]:
-    """Figure, sign and limit of an expectation. Raises `ConfigError`."""
+    """Figure, as the table of figures spells it where it can be told, sign and limit. Raises `ConfigError`."""
     match = CONDITION.match(text)
-    if match is None:
+    if match is None or any(sign in match.group(1) for sign in "<>="):
         raise ConfigError(
             f"{where}: {clean(text, 80)!r} is no condition", hint='a figure, a sign and a number: "recall >= 0.6"'
         )
-    return match.group(1), match.group(2), float(match.group(3))
+    return ALIASES.get(match.group(1).lower(), match.group(1)).lower(), match.group(2), float(match.group(3))
 
 
 def _judged(case: Case, text: str, figures: Mapping[str, Any], *, pessimistic: bool) -> Verdict:
     """What became of an expectation."""
-    name, sign, limit = _parsed(text, case.name)
-    value = value_of(name, {key: figures[key] for key in figures if key not in ("slice", "condition")}, {})
-    spelled = next((key for key in figures if key.lower() == name.lower()), name)
-    low, high = (figures.get(f"{spelled}_{end}") for end in ("low", "high"))
-    of = ("tp", "fp") if name.lower() in _OF_PREDICTIONS else ("found", "fn")
+    wanted, sign, limit = _parsed(text, case.name)
+    known = {key.lower(): key for key in figures if key not in ("slice", "condition") and not key.endswith(("_low", "_high"))}
+    if wanted not in known:
+        hint = close(wanted, known.values()) or f"there are {', '.join(known.values())}"
+        raise UnknownNameError(f"{clean(case.name)}: {clean(text, 80)!r} names no figure of a slice", hint=hint)
+    name = known[wanted]
+    value = figures[name]
+    low, high = (figures.get(f"{name}_{end}") for end in ("low", "high"))
+    of = ("tp", "fp") if wanted in _OF_PREDICTIONS else ("found", "fn")
     n = int(sum(figures[key] for key in of))
     outcome, message = _outcome(value, low, high, sign, limit)
-    if n < case.min_count and spelled in (*RATES, *_coco(figures)):
+    if n < case.min_count and wanted not in _SIZES:
         noun = "prediction" if of[0] == "tp" else "label"
         outcome, message = "undecided", f"undecided: {counted(n, noun)}, {case.min_count} needed"
     if pessimistic and outcome == "undecided":
         outcome, message = "failed", f"failed: {message.removeprefix('undecided: ')}"
     return Verdict(case.name, case.condition, text, name, value, low, high, n, outcome, message)
-
-
-def _coco(figures: Mapping[str, Any]) -> list[str]:
-    return [key for key in figures if key.startswith(("AP", "AR"))]
 
 
 def _outcome(value: float | None, low: float | None, high: float | None, sign: str, limit: float) -> tuple[Outcome, str]:

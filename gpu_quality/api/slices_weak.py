@@ -1,6 +1,5 @@
 """The verb `slice find`: parts of the data in which a model fails more often, described in words and as conditions."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,12 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gpu_quality.analysis.weak_codes import Feature, Term, category, numeric
+from gpu_quality.analysis.weak_codes import Term
 from gpu_quality.analysis.weak_slices import LEAST, LEVEL, Search, Weak, weak_slices
 from gpu_quality.api.evaluation_json import plain
 from gpu_quality.api.results import is_current, keep, kept, made_from
-from gpu_quality.api.slices import condition_of, quoted, save_slice, saved_slices, shown_of_frames, sql_text
-from gpu_quality.api.subjects import Measure, Subjects, subjects
+from gpu_quality.api.slices import condition_of, save_slice, saved_slices, sql_text
+from gpu_quality.api.slices_weak_rows import failed_of, features_of
+from gpu_quality.api.subjects import Subjects, subjects
 from gpu_quality.errors import UsageError
 from gpu_quality.functional.inference import wilson
 from gpu_quality.store.store import Store
@@ -30,8 +30,6 @@ FIGURES: Final[Mapping[str, tuple[str, str, str]]] = {
     "O": ("recall", "label", "missed label"),
 }
 """What success is called, what rows are, and what failures are."""
-_PLAIN_UNITS: Final = re.compile(r"(fraction|score|ratio|flag|count|objects)\b|$")
-"""Units that add nothing to a number in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,8 @@ class WeakSlices:
     """Slices that fail more often than the rest, for predictions (P: precision) and labels (O: recall)."""
 
     rows: dict[str, dict[str, Any]]
-    """By P and O: `n`, `failures`, `rate`, `figure`, `tested`, `message`, and `slices`, worst first: `words`, `text` (the
+    """By P and O: `n`, `failures`, `rate`, `figure`, `tested`, `message`, `failed` (the condition of failures, as
+    stored columns have it), and `slices`, worst first: `words`, `text` (the
     whole sentence), `condition`, `terms`, `n`, `failures`, `rate` with `low`, `high` (Wilson, 95 %), `rest_n`, `rest_rate`,
     `expected` and `excess` failures, `z`, `p`, `p_adjusted`, `frames`, `checked_n` and `checked_rate` (of the half of the data
     that had no part in the choice), `also` (slices of mostly the same rows)."""
@@ -110,14 +109,18 @@ def find_weak_slices(
             sides[0].values(name)  # raises
     for given in sides:
         success = given.known_success()
-        features, told = _features(given, measures, without)
+        features, told = features_of(given, measures, without)
         known = np.flatnonzero(~np.isnan(success))
         features = [replace(one, code=np.ascontiguousarray(one.code[known])) for one in features]
         failed = success[known] == 0
         found = weak_slices(features, failed, _units(given)[known], least=least, seed=seed)
-        parts[given.rows] = _of(found, given.rows, failed, given.frame[known], _prefix(opened, given.at), count)
+        of_failures, more = failed_of(given)
+        parts[given.rows] = {
+            **_of(found, given.rows, failed, given.frame[known], _prefix(opened, given.at), count),
+            "failed": of_failures,
+        }
         params |= given.at
-        notes += [*given.notes, *told, *([found.message] if found.message else [])]
+        notes += [*given.notes, *told, *more, *([found.message] if found.message else [])]
     answer = WeakSlices(plain(parts), plain(params), tuple(dict.fromkeys(notes)))
     return _kept(opened, answer) if write else answer
 
@@ -155,47 +158,6 @@ def _units(given: Subjects) -> NDArray[np.int64]:
         _, first, own = np.unique(names.astype(str), return_index=True, return_inverse=True)
         unit = np.where(names != "", first[own], unit)
     return unit[given.frame]
-
-
-def _features(given: Subjects, wanted: Sequence[str], without: Sequence[str]) -> tuple[list[Feature], list[str]]:
-    """Measures and classes as codes, and remarks on what cannot be searched."""
-    known = {"class", *given.measures}
-    of_data = (name for name, measure in given.measures.items() if not measure.of_model)
-    names = [name for name in wanted or ("class", *of_data) if name in known and name not in set(without)]
-    beside, hidden, found = shown_of_frames(given.store), list[str](), list[Feature | None]()
-    for name in names:
-        if name == "class":
-            found.append(_classes(given))
-            continue
-        measure = given.measures[name]
-        column = beside.get(name) if measure.level == "F" else name
-        if column is None:
-            hidden.append(name)
-            continue
-        found.append(_feature(given, measure, quoted(column)))
-    notes = [f"not searched, because objects have a column of the same name: {', '.join(hidden)}"] if hidden else []
-    return [one for one in found if one is not None], notes
-
-
-def _feature(given: Subjects, measure: Measure, column: str) -> Feature | None:
-    """One measure as codes."""
-    values = given.values(measure.name)
-    if measure.flag:
-        truth = str(given.table[measure.name].dtype) in ("bool", "boolean")
-        tests = (f"not {column}", column) if truth else (f"{column} = 0", f"{column} = 1")
-        names = (f"without {measure.name}", f"with {measure.name}")
-        terms = [Term(measure.name, test, words) for test, words in zip(tests, names, strict=True)]
-        return category(measure.name, np.where(np.isnan(values), -1, values == 1).astype(np.int64), terms)
-    unit = "" if _PLAIN_UNITS.match(measure.unit) else measure.unit
-    return numeric(measure.name, values, column=column, unit=unit)
-
-
-def _classes(given: Subjects) -> Feature | None:
-    import pandas as pd
-
-    codes, names = pd.factorize(given.table["class"])
-    terms = [Term("class", f"class = {sql_text(str(name))}", f"class {clean(name, 60)}") for name in names]
-    return category("class", codes.astype(np.int64), terms)
 
 
 def _prefix(store: Store, at: Mapping[str, Any]) -> str:

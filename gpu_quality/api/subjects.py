@@ -99,8 +99,7 @@ def subjects(
     now (COCO, IoU .5), and kept; not where outcomes are of no matter (`judge` False), which also needs no choice of a set for
     labels, answers and frames. These work without predictions. Raises `UsageError`, `UnknownNameError`.
     """
-    if rows not in ROWS:
-        raise UsageError(f"no rows {clean(rows, 40)!r}", hint=f"there are {', '.join(f'{k} ({v})' for k, v in ROWS.items())}")
+    _refuse(rows, iou, confidence)
     asked = rows == "P" or predictions is not None or (judge and len(store.identity["origins"]) > 1)
     chosen = prediction_set(store, predictions) if asked else None
     notes: list[str] = []
@@ -134,6 +133,25 @@ def subjects(
         store, rows, table[[*shown, *measures]], measures, frame, place,
         None if success is None else success[kept], None if overlap is None else overlap[kept], at, (*notes, *told),
     )  # fmt: skip
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what random generators and models of scikit-learn do not take. Raises `UsageError`."""
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed {seed} is not from 0 to {2**32 - 1:,}", hint="--seed 0")
+
+
+def _refuse(rows: str, iou: float | None, confidence: float | None) -> None:
+    """Refuse what no store can answer. Raises `UsageError`."""
+    if rows not in ROWS:
+        raise UsageError(f"no rows {clean(rows, 40)!r}", hint=f"there are {', '.join(f'{k} ({v})' for k, v in ROWS.items())}")
+    for name, value in (("iou", iou), ("confidence", confidence)):
+        if value is None:
+            continue
+        if rows == "C":
+            raise UsageError(f"answers have no {name}: they are right or wrong", hint=f"leave --{name} out")
+        if not 0 <= value <= 1:
+            raise UsageError(f"{name} must be from 0 to 1; got {value:g}", hint=f"{name} 0.5 is half")
 
 
 def _kept(store: Store, table: "pd.DataFrame", rows: str, at: Mapping[str, Any]) -> NDArray[np.bool_]:

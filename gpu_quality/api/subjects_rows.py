@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gpu_quality.api.outcomes_facts import DOOR
 from gpu_quality.errors import UsageError
+from gpu_quality.evaluation.protocol import PROTOCOLS
 from gpu_quality.store.store import Per, Store
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ def evaluated(store: Store, chosen: str, notes: list[str]) -> dict[str, Any]:
     """Facts of the outcomes of a prediction set; those of an evaluation made now where there was none. Raises `UsageError`."""
     facts = outcome(store, chosen)
     if facts is None and not store.input.count("objects") and store.input.count("classifications"):
-        raise UsageError(f"{store.path} holds answers about whole images and no objects", hint="--rows answers")
+        raise UsageError(
+            f"{store.path} holds answers about whole images and no objects",
+            hint="importance and performance take --rows answers; slices are of objects",
+        )
     if facts is None and store.identity.get("labels"):
         from gpu_quality.api.evaluate import evaluate
 
@@ -92,9 +96,29 @@ def outcome(store: Store, chosen: str) -> dict[str, Any] | None:
 
 def matched_anew(store: Store, at: Mapping[str, Any], options: Mapping[str, Any]) -> "Evaluation":
     """The evaluation of a set at another overlap; nothing is written."""
+    return evaluated_again(store, at["predictions"], options, iou=at["iou"])
+
+
+def evaluated_again(
+    store: Store,
+    chosen: str,
+    options: Mapping[str, Any],
+    *,
+    iou: float | None = None,
+    confidence: float | None = None,
+    slices: Mapping[str, str] | None = None,
+) -> "Evaluation":
+    """An evaluation by the rules, and of the classes, of the stored one (`options`); nothing is written."""
     from gpu_quality.api.evaluate import evaluate
 
-    return evaluate(store, predictions=at["predictions"], iou=at["iou"], kind=options.get("kind", "box"), write=False)
+    known = options.get("protocol") in PROTOCOLS  # a program may have rules of its own, which have no name here
+    return evaluate(
+        store, predictions=chosen, kind=options.get("kind", "box"), protocol=options["protocol"] if known else "coco",
+        iou=options.get("iou", 0.5) if iou is None else iou,
+        confidence=options.get("confidence", 0.25) if confidence is None else confidence,
+        classes=options.get("classes") or (), slices=slices or {}, missing_score=options.get("missing_score"),
+        inclusive=bool(options.get("inclusive")), write=False,
+    )  # fmt: skip
 
 
 def frames_of(store: Store, chosen: str | None) -> Found:

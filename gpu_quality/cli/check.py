@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gpu_quality.cli.common import JsonFlag, QuietFlag, clean, print_json, records, show_error, stderr, stdout
+from gpu_quality.cli.common import JsonFlag, QuietFlag, clean, print_json, records, show_error, stderr, stdout, typed
 from gpu_quality.errors import GateError, UsageError
 from gpu_quality.text import close, counted, number
 
@@ -146,7 +146,7 @@ def _overview(found: "Health", *, quiet: bool, where: str | None) -> None:
     nouns = zip(SEVERITIES, ("error", "warning", "remark"), strict=True)
     console.print(", ".join(counted(int(total[name]), noun) for name, noun in nouns if total[name]), markup=False)
     if not quiet:
-        place = clean(where) if where is not None else "--labels …"
+        place = typed(where) if where is not None else "--labels …"
         console.print(f"next: gpu-quality check {place} --code {summary['code'].iloc[0]}", markup=False, style="dim")
 
 

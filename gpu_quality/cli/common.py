@@ -2,9 +2,10 @@
 
 import json
 import math
+import shlex
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -12,11 +13,25 @@ from rich.console import Console
 from gpu_quality.errors import GpuQualityError
 from gpu_quality.text import clean
 
-__all__ = ["JsonFlag", "Out", "Plugins", "QuietFlag", "clean", "print_json", "records", "show_error", "stderr", "stdout"]
+__all__ = [
+    "JsonFlag",
+    "Out",
+    "Plugins",
+    "QuietFlag",
+    "clean",
+    "print_json",
+    "records",
+    "show_error",
+    "stderr",
+    "stdout",
+    "typed",
+]
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks.")]
 Plugins = Annotated[list[str] | None, typer.Option("--plugin", help="Python file with your own metrics; may be repeated.")]
+_LONGEST_WORD: Final = 20_000
+"""Characters; a condition may have half as many."""
 Out = Annotated[str, typer.Argument(help="The store: the folder given to --out.", metavar="OUT")]
 
 
@@ -28,6 +43,16 @@ def stdout() -> Console:
 def stderr() -> Console:
     """Where progress, remarks and errors go."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def typed(*words: object) -> str:
+    """Words as a shell takes them: bare where they can be, else between quotes; what is told to be typed can be pasted."""
+    return " ".join(_word(clean(word, _LONGEST_WORD)) for word in words)
+
+
+def _word(text: str) -> str:
+    safe = shlex.quote(text)
+    return safe if safe == text or any(sign in text for sign in '"$`\\!') else f'"{text}"'
 
 
 def print_json(value: Mapping[str, Any]) -> None:

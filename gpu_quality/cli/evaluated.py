@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gpu_quality.cli.common import clean, records, stderr, stdout
+from gpu_quality.cli.common import clean, records, stderr, stdout, typed
 from gpu_quality.cli.tabular import cell, show_table
 from gpu_quality.text import counted
 
@@ -91,9 +91,11 @@ def remarks(found: "Evaluation", out: str | None) -> None:
     for line in told:
         stderr().print(f"note: {clean(line, 400)}", markup=False)
     if out is not None:
-        suffix = found.compared.suffix
-        sql = f"select reason{suffix}, count(*) from objects where outcome{suffix} = 'fp' group by 1"  # noqa: S608 - a hint to type
-        stderr().print(f'next: gpu-quality query {clean(out)} "{sql}"', markup=False)
+        from gpu_quality.api.slices import quoted
+
+        reason, outcome = (quoted(f"{name}{found.compared.suffix}") for name in ("reason", "outcome"))
+        sql = f"select {reason}, count(*) from objects where {outcome} = 'fp' group by 1"  # noqa: S608 - a hint to type
+        stderr().print(f"next: {typed('gpu-quality', 'query', out, sql)}", markup=False)
 
 
 def show_answers(found: dict[str, Any], *, quiet: bool) -> None:

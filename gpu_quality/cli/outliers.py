@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gpu_quality.cli.common import JsonFlag, Out, QuietFlag, clean, print_json, stderr, stdout
+from gpu_quality.cli.common import JsonFlag, Out, QuietFlag, clean, print_json, stderr, stdout, typed
 from gpu_quality.cli.tabular import Format, To, check_format, write_table
 from gpu_quality.text import counted, number
 
@@ -83,8 +83,8 @@ def _show(found: "Outliers", where: str, count: int, *, quiet: bool) -> None:
             markup=False, style="dim",
         )  # fmt: skip
     if not quiet and not single and len(table):
-        next_ = f"next: gpu-quality outliers {clean(where)} --rows {noun}s --metric {found.summary['metric'].iloc[0]}"
-        console.print(next_, markup=False, style="dim")
+        command = typed("gpu-quality", "outliers", where, "--rows", f"{noun}s", "--metric", found.summary["metric"].iloc[0])
+        console.print(f"next: {command}", soft_wrap=True, markup=False, style="dim")
 
 
 def _sentence(found: "Outliers", where: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gpu_quality.cli.common import JsonFlag, Plugins, QuietFlag, clean, print_json, stderr, stdout
+from gpu_quality.cli.common import JsonFlag, Plugins, QuietFlag, print_json, stderr, stdout, typed
 from gpu_quality.cli.progress import TerminalProgress
 from gpu_quality.config import RunConfig, parse_predictions
 from gpu_quality.errors import UsageError
@@ -120,7 +120,7 @@ def _last_line(status: dict[str, Any]) -> str:
     verbs = ["errors"] if told else ["show"]
     if status["objects"]:
         verbs.append("check")
-    return f"{head}\n  next: " + ", ".join(f"gpu-quality {verb} {clean(status['path'])}" for verb in verbs)
+    return "\n  next: ".join([head, *(typed("gpu-quality", verb, status["path"]) for verb in verbs)])
 
 
 def explain(

@@ -1,7 +1,7 @@
 """The verbs of `slice`: parts of the data in which the model fails, found or named, with their figures and test cases."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -16,17 +16,13 @@ from gpu_quality.cli.importance import (
     names,
     remarks,
 )
+from gpu_quality.cli.slices_shown import next_weak, read_at, show_tests, show_weak
 from gpu_quality.cli.tabular import Format, To, check_format, show_table, write_table
 from gpu_quality.errors import GateError
-from gpu_quality.text import counted, number
-
-if TYPE_CHECKING:
-    from gpu_quality.api.slices_tests import Tested
-    from gpu_quality.api.slices_weak import WeakSlices
+from gpu_quality.text import counted
 
 SHOWN: Final = ["slice", "frames", "labels", "predictions", "precision", "recall", "f1", "mean_iou", "ECE", "AP", "AP50"]
 """Figures that the terminal shows; --json and --format have all."""
-_COLORS: Final = {"passed": "green", "failed": "bold red", "undecided": "yellow"}
 
 
 def find(
@@ -71,36 +67,13 @@ def find(
     elif format is not None:
         write_table(found.table(), format, to)
     else:
-        _show_weak(found)
-    if not quiet:
+        show_weak(found)
+    if not (quiet or json):
         remarks(found.notes)
         for name in saved:
             stderr().print(f"saved: {clean(name)}", markup=False)
-        if not (json or format) and found.slices():
-            stderr().print(f'next: gpu-quality show {clean(out)} --where "{found.slices()[0]["condition"]}"', markup=False)
-
-
-def _show_weak(found: "WeakSlices") -> None:
-    console = stdout()
-    for part in found.rows.values():
-        noun = "predictions" if part["figure"] == "precision" else "labels"
-        rate = "undefined" if part["rate"] is None else f"{part['rate']:.2f}"
-        console.print(f"\n{part['figure']} of {part['n']:,} {noun}: {rate}", markup=False, soft_wrap=True, style="bold")
-        for place, one in enumerate(part["slices"], 1):
-            console.print(f"{place:>3}. {clean(one['text'], 400)}", markup=False, soft_wrap=True)
-            console.print(f"     {clean(one['condition'], 400)}", markup=False, soft_wrap=True, style="cyan")
-            if one["also"]:
-                more = f" and {len(one['also']) - 1} more" if len(one["also"]) > 1 else ""
-                console.print(
-                    f"     nearly the same: {clean(one['also'][0]['words'], 300)}{more}",
-                    markup=False,
-                    soft_wrap=True,
-                    style="dim",
-                )
-        if not part["slices"] and not part["message"]:
-            console.print(
-                f"no slice fails more often than the rest beyond chance ({part['tested']} tested)", markup=False, soft_wrap=True
-            )
+        if format is None and found.slices():
+            next_weak(found, out)
 
 
 def add(
@@ -162,7 +135,8 @@ def list_(
     """
     check_format(format, to, json=json)
     from gpu_quality.api.gates import look_at_gates, refuse
-    from gpu_quality.api.slices_figures import ALL, slice_figures
+    from gpu_quality.api.slices import ALL
+    from gpu_quality.api.slices_figures import slice_figures
 
     found = slice_figures(
         out, predictions=predictions, iou=iou, confidence=confidence, resamples=bootstrap, seed=seed
@@ -177,10 +151,14 @@ def list_(
         write_table(found.table, format, to)
     else:
         show_table("", found.table, SHOWN)
+        stdout().print(
+            f"precision of predictions and recall of labels in the slice: {read_at(found.params)}; labels and predictions: "
+            "all, of any confidence; AP: unmatched predictions outside are left out", markup=False, soft_wrap=True, style="dim",
+        )  # fmt: skip
         for name, condition in zip(found.table["slice"], found.table["condition"], strict=True):
             if condition:
                 stdout().print(f"{clean(name)}: {clean(condition, 300)}", markup=False, soft_wrap=True, style="dim")
-    if not quiet:
+    if not (quiet or json):
         remarks(found.notes)
     _stop(lambda: refuse(judged))
 
@@ -210,28 +188,10 @@ def check(
     if json:
         print_json(_with_error(found.to_dict(), "; ".join(one.text for one in found.verdicts if one.outcome == "failed")))
     else:
-        _show_tests(found)
-    if not quiet:
+        show_tests(found)
+    if not (quiet or json):
         remarks(found.notes)
     _stop(found.refuse)
-
-
-def _show_tests(found: "Tested") -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name, right in (("outcome", 0), ("slice", 0), ("expected", 0), ("found", 1), ("95 %", 1), ("n", 1), ("", 0)):
-        shown.add_column(name, justify="right" if right else "left", overflow="fold")
-    for one in found.verdicts:
-        reach = "" if one.low is None or one.high is None else f"{number(one.low)}-{number(one.high)}"
-        cells = [clean(one.name, 60), clean(one.expect, 60), number(one.value), reach, f"{one.n:,}"]
-        shown.add_row(
-            Text(one.outcome, style=_COLORS[one.outcome]), *map(Text, cells), Text(one.message.partition(": ")[2], style="dim")
-        )
-    stdout().print(shown)
-    counts = found.to_dict()["counts"]
-    stdout().print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()), markup=False)
 
 
 def _with_error(told: dict[str, Any], failed: str) -> dict[str, Any]:

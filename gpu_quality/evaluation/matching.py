@@ -89,7 +89,7 @@ def scores_of(predictions: Instances, protocol: EvaluationProtocol) -> Float64[T
         row = int(missing.nonzero()[0])
         raise UsageError(
             f"prediction {row} has no score ({int(missing.sum()):,} of {len(missing):,}); protocol {protocol.name} needs one",
-            hint="give every prediction a score, or set missing_score",
+            hint="give every prediction a score, or say what they count as: evaluate … --missing-score 1",
         )
     return torch.where(missing, protocol.missing_score, predictions.score)
 

@@ -1,6 +1,7 @@
 """One self-contained HTML file with the pictures of a slice: its frames, or its objects with lines around them."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,8 @@ def part_of(store: Store, where: str, per: str | None = None, most: int = PICTUR
     """The frames or objects (`per`; what the condition is about without it) of a slice. Raises `UsageError`."""
     per = per or level_of(store, where)
     rows = np.flatnonzero((frame_rows if per == "frame" else object_rows)(store, where))
-    outcome = _outcomes(store) if per == "object" else None
+    condition = condition_of(store, where)
+    outcome = _outcomes(store, condition) if per == "object" else None
     first = rows
     if outcome is not None:
         score = store.column("score", "object").to_numpy(np.float64, na_value=np.nan)[rows]
@@ -60,7 +62,7 @@ def part_of(store: Store, where: str, per: str | None = None, most: int = PICTUR
     shown = first[:most].tolist()
     told = {} if outcome is None else {row: str(outcome[row]) for row in shown if outcome[row]}
     frames = len(rows) if per == "frame" else int(frame_rows(store, where).sum())
-    return SlicePart(store, where, condition_of(store, where), per, rows, told, shown, frames)
+    return SlicePart(store, where, condition, per, rows, told, shown, frames)
 
 
 def write_slice(
@@ -96,12 +98,15 @@ def objects_at(store: Store, frame: int) -> list[dict[str, Any]]:
     return list(table.select([name for name in _OBJECTS if name in table.column_names]).to_pylist())
 
 
-def _outcomes(store: Store) -> NDArray[Any]:
-    """What came of every object, in the first evaluated prediction set; "" where nothing is known."""
+def _outcomes(store: Store, condition: str) -> NDArray[Any]:
+    """What came of every object, "" where nothing is known: of labels in the set that the condition names, or the first."""
     names = [name for name, facts in store.columns().items() if facts.get("metric") == "outcome"]
-    if not names:
-        return np.full(store.input.count("objects"), "", dtype=object)
-    return np.asarray(store.column(names[0], "object").fillna("").to_numpy(object))
+    names.sort(key=lambda name: re.search(rf"\b{re.escape(name)}\b", condition) is None)
+    found = np.full(store.input.count("objects"), "", dtype=object)
+    for name in names:
+        own = store.column(name, "object").fillna("").to_numpy(object)
+        found = np.where(found == "", own, found)
+    return found
 
 
 def _of_object(part: SlicePart, row: int) -> tuple[Shot, str, str]:

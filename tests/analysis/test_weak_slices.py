@@ -132,7 +132,7 @@ def test_slices_that_say_the_same_are_one():
     ("frames", "rows", "failing", "message"),
     [
         (20, 2, 0.5, "rows, 50 needed"),
-        (10, 20, 0.5, "rows of 10 images, 20 needed"),
+        (10, 20, 0.5, "rows of 10 images or sequences, 20 needed"),
         (100, 5, 0.0, "0 failures among"),
         (100, 5, 1.0, "0 successes among"),
     ],

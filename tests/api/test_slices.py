@@ -157,6 +157,11 @@ def test_names_and_conditions_that_cannot_be_saved(own):
     for name in ("", " ", "a\nb", "x" * 100):
         with pytest.raises(UsageError, match="cannot be called"):
             save_slice(own, name, "true")
+    for name in ("true", "object_area", '"object_count"'):  # would mean something else from then on
+        with pytest.raises(UsageError, match="a condition itself"):
+            save_slice(own, name, "object_area < 900")
+    with pytest.raises(UsageError, match="cannot be called"):
+        save_slice(own, "(all)", "true")
     with pytest.raises(UsageError, match="not found"):
         save_slice(own, "a", "nothing < 3")
     save_slice(own, "a", "true")

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import gpu_quality as gq
 from gpu_quality.api.slices import object_rows, save_slice
-from gpu_quality.api.slices_figures import ALL, slice_figures
+from gpu_quality.api.slices_figures import ALL, _by_frame, slice_figures
 from gpu_quality.errors import UsageError
 from tests.api.sliced import METRICS, coco, sliced_store
 
@@ -106,3 +107,9 @@ def test_thresholds_can_be_others(store):
     assert low["tp"] > high["tp"]
     assert low["recall"] > high["recall"]
     assert np.isclose(low["AP"], high["AP"])
+
+
+def test_no_predictions_at_all_have_sums_like_any():
+    """PyTorch counts no rows in whole numbers, whatever their weights."""
+    empty = torch.zeros(0, dtype=torch.int64)
+    assert _by_frame(empty, torch.zeros(0), 3).dtype == torch.float64

@@ -96,6 +96,10 @@ def test_a_file_names_saved_slices_and_conditions(store, tmp_path):
         ("tests: [{slice: a, expect: [recall > 1], min_count: many}]", "min_count is 'many'", ""),
         ("tests: [{slice: a, expect: [recall > 1], min_count: true}]", "min_count", ""),
         ("tests: [{slice: a, slice: b}]", "given twice", ""),
+        ("tests: [{slice: a, expect: [recall > 1 and AP > 2]}]", "tests[0]: 'recall > 1 and AP > 2' is no condition", ""),
+        ("tests: [{slice: a, expect: [recall > 1], name: [1]}]", "tests[0]: name is '[1]', not a text", ""),
+        ("tests: [{slice: a, expect: [recall > 1], name: ''}]", "tests[0]: name is '', not a text", ""),
+        ("tests: [{slice: a, expect: [recall > 1], name: null}]", "tests[0]: name is 'None', not a text", ""),
         ("a: &x [1]\nb: *x", "aliases", ""),
     ],
 )
@@ -116,3 +120,27 @@ def test_names_nobody_knows_have_close_ones(store):
     with pytest.raises(UnknownNameError, match="recal") as caught:
         outcome(store, "recal > 0.2")
     assert "recall" in caught.value.hint
+
+
+@pytest.mark.parametrize("expect", ["AP > {}", "mAP > {}", "map>{}"])
+def test_a_figure_has_its_interval_under_every_name(store, expect):
+    """A figure without an interval would decide where the interval holds the limit."""
+    exact = outcome(store, "AP > 0", resamples=0).value
+    found = outcome(store, expect.format(f"{exact - 0.001:.6f}"), resamples=50)
+    assert (found.figure, found.outcome) == ("AP", "undecided")
+    assert found.low < exact < found.high
+
+
+def test_an_empty_slice_passes_nothing_but_its_size(store):
+    """A mistyped value holds no row, and no row fails."""
+    told = run_tests(store, [Case("it", "class = 'persn'", ("fn < 1", "fp < 1", "AP > 0", "labels < 1", "frames < 1"))])
+    assert [one.outcome for one in told.verdicts] == ["undecided"] * 3 + ["passed"] * 2
+    assert not [note for note in told.notes if "slice '" in note]
+
+
+@pytest.mark.parametrize("expect", ["recal > 0.2", "recall_low > 0.2", "recall/kite > 0.2", "slice > 1", "olrp < 1"])
+def test_what_is_no_figure_is_told_with_its_place(store, expect):
+    with pytest.raises(UnknownNameError, match=r"^little ones: ") as caught:
+        run_tests(store, [Case("little ones", "object_area < 900", (expect,))])
+    assert repr(expect) in str(caught.value)
+    assert len(caught.value.hint) > 10

@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 
+import gpu_quality as gq
 from gpu_quality.api.results import kept, kept_table
-from gpu_quality.api.slices import object_rows, save_slice, saved_slices
+from gpu_quality.api.slices import ALL, object_rows, save_slice, saved_slices
 from gpu_quality.api.slices_figures import slice_figures
 from gpu_quality.api.slices_weak import find_weak_slices, save_weak_slices
 from gpu_quality.errors import UnknownNameError, UsageError
-from tests.api.sliced import sliced_store
+from tests.api.sliced import METRICS, coco, sliced_store
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +105,59 @@ def test_few_rows_give_a_sentence(tmp_path):
 def test_what_makes_no_sense_is_refused(store, rows, more):
     with pytest.raises(UsageError):
         find_weak_slices(store, rows, **more)
+
+
+@pytest.fixture(scope="module")
+def two_sets(tmp_path_factory):
+    """Labels, some of them crowds, and two sets of predictions."""
+    folder = tmp_path_factory.mktemp("two")
+    labels, results = coco()
+    for one in labels["annotations"][::17]:
+        one["iscrowd"] = 1
+    other = [{**one, "score": 0.9 * one["score"]} for row, one in enumerate(results) if row % 5]
+    for name, content in (("labels", labels), ("first", results), ("second", other)):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    sets = {name: str(folder / f"{name}.json") for name in ("first", "second")}
+    return gq.run(labels=str(folder / "labels.json"), predictions=sets, out=folder / "out", metrics=METRICS)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"confidence": 0.6}, {"protocol": "labelbox", "iou": 0.6}, {"protocol": "voc12"}, {"classes": ["kite"]},
+        {"missing_score": 0.5}, {"inclusive": True, "iou": 0.9},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_find_and_list_count_the_same(two_sets, asked):
+    """By the rules, and of the classes, of the stored evaluation."""
+    gq.evaluate(two_sets, predictions="second", **asked)
+    found = find_weak_slices(two_sets, predictions="second", least=10, write=False)
+    assert found.rows["O"]["slices"]
+    conditions = {str(place): one["condition"] for place, one in enumerate(found.slices())}
+    listed = slice_figures(two_sets, conditions, predictions="second")
+    for name, rows, n, failures in [
+        *((ALL, rows, told["n"], told["failures"]) for rows, told in found.rows.items()),
+        *((str(place), one["rows"], one["n"], one["failures"]) for place, one in enumerate(found.slices())),
+    ]:
+        row = listed.figures(name)
+        good, bad = ("tp", "fp") if rows == "P" else ("found", "fn")
+        assert (row[good] + row[bad], row[bad]) == (n, failures)
+    whole = listed.figures(ALL)
+    left_out = whole["labels"] - whole["found"] - whole["fn"]
+    assert left_out > 0
+    assert any(note.startswith(f"{left_out} label") for note in listed.notes)
+
+
+def test_failures_have_a_condition(two_sets):
+    """The rows that it holds are those counted; labels that only unsure predictions find are told."""
+    gq.evaluate(two_sets, predictions="second", confidence=0.5)
+    found = find_weak_slices(two_sets, predictions="second", least=10, write=False)
+    told = found.rows["P"]
+    assert object_rows(two_sets, told["failed"]).sum() == told["failures"] > 0
+    told = found.rows["O"]
+    unsure = told["failures"] - int(object_rows(two_sets, told["failed"]).sum())
+    assert unsure > 0
+    assert [note for note in found.notes if note.startswith(f"{unsure} labels missed here")]
+    other = find_weak_slices(two_sets, "O", predictions="second", iou=0.7, write=False)
+    assert other.rows["O"]["failed"] == ""

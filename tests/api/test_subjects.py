@@ -147,7 +147,7 @@ def test_answers_are_neither_evaluated_as_boxes_nor_cut_by_confidence(tmp_path):
     for rows in "POF":
         with pytest.raises(UsageError, match="answers about whole images and no objects") as told:
             subjects(made, rows)
-        assert told.value.hint == "--rows answers"
+        assert "--rows answers" in told.value.hint
     assert "outcome" not in made.columns()
     assert len(subjects(made, "F", judge=False)) == 8
     assert subjects(made, "C").success.tolist() == [1.0] * 8

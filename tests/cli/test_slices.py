@@ -1,6 +1,7 @@
 """The verbs of `slice`: find, add, list, test and remove, as a person and as a program calls them."""
 
 import json
+import shlex
 import shutil
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from gpu_quality.cli import main
 from tests.api.sliced import sliced_store
+from tests.photos import write_photos
 
 
 @pytest.fixture
@@ -148,3 +150,49 @@ def test_evaluate_takes_saved_names(store, call):
     code, out, _ = call("evaluate", store, "--slices", "kites", "--json")
     assert code == 0
     assert [row["slice"] for row in json.loads(out)["slices"]] == ["kites"]
+
+
+def test_what_is_to_be_typed_can_be_pasted(made, call, tmp_path):
+    """Names with spaces, quotes and dollars; every line is one command that a shell splits into the words meant."""
+    store = shutil.copytree(made, tmp_path / "it's $my runs")
+    _, out, err = call("slice", "find", store, "--rows", "labels", "--where", "class = 'kite' or class = 'person'")
+    assert "(IoU 0.5, confidence 0.3)" in out
+    command = next(line.removeprefix("next: ") for line in err.splitlines() if line.startswith("next: "))
+    words = shlex.split(command)
+    assert words[:4] == ["gpu-quality", "show", str(store), "--where"]
+    assert words[4].endswith("outcome = 'fn'")
+    assert words[5:] == ["--html", "weak.html"]
+    code, out, _ = call(*words[1:5])
+    assert code == 0
+    assert "'fn': " in out
+    for verb in (["importance", store, "--no-joint"], ["evaluate", store], ["performance", store, "object_area"]):
+        code, _, err = call(*verb)
+        assert code == 0
+        for line in (line for line in err.splitlines() if line.startswith("next: ")):
+            words = shlex.split(line.removeprefix("next: "))
+            assert words[2] == str(store)
+            if words[1] != "select":  # which tells frames apart by their vectors: labels alone have none
+                assert call(*words[1:])[0] == 0, words
+
+
+def test_the_table_says_where_it_was_read(store, call):
+    _, out, _ = call("slice", "list", store, "--confidence", "0.6")
+    assert "IoU 0.5, confidence 0.6" in out
+    assert "unmatched predictions outside are left out" in out
+
+
+def test_answers_about_whole_images_have_no_slices(call, tmp_path):
+    """One message, and no table of figures of nothing."""
+    write_photos(tmp_path / "photos", 4)
+    for name in ("labels", "answers"):
+        rows = [f"{path.name},cat,0.9" for path in sorted((tmp_path / "photos").iterdir())]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["image,class,score", *rows]))
+    code, _, err = call(
+        "run", tmp_path / "photos", "--labels", tmp_path / "labels.csv", "--predictions", f"m={tmp_path / 'answers.csv'}",
+        "--out", tmp_path / "o", "--metrics", "brightness", "--engine", "inline",
+    )  # fmt: skip
+    assert code == 0, err
+    for verb in (["slice", "find"], ["slice", "list"], ["evaluate"]):
+        code, out, err = call(*verb, tmp_path / "o")
+        assert (code, out) == (2, "")
+        assert "answers about whole images and no objects" in err

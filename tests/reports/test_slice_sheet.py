@@ -1,13 +1,15 @@
 """The page of a slice: its pictures, what failed first, nothing foreign as markup, within its budget."""
 
 import datetime as dt
+import json
 
 import pytest
 
+import gpu_quality as gq
 from gpu_quality.api.slices import save_slice, sql_text
 from gpu_quality.errors import UsageError
 from gpu_quality.reports.slice_sheet import part_of, slice_page, write_slice
-from tests.api.sliced import sliced_store
+from tests.api.sliced import METRICS, coco, sliced_store
 from tests.reports.planted import NAMES, SCRIPT, planted_store, write_images
 
 WRITTEN = dt.datetime(2024, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -83,3 +85,19 @@ def test_the_file_is_written_whole(store, tmp_path):
     with pytest.raises(UsageError, match="not found"):
         write_slice(store, "nothing < 2", tmp_path / "t.html")
     assert not (tmp_path / "t.html").exists()
+
+
+def test_outcomes_are_those_of_the_set_that_is_asked_for(tmp_path):
+    labels, results = coco(8)
+    for name, content in (("labels", labels), ("all", results), ("few", results[::4])):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    sets = {name: str(tmp_path / f"{name}.json") for name in ("all", "few")}
+    store = gq.run(labels=str(tmp_path / "labels.json"), predictions=sets, out=tmp_path / "out", metrics=METRICS)
+    for name in sets:
+        gq.evaluate(store, predictions=name)
+    for name in sets:
+        part = part_of(store, f"outcome_{name} = 'fn'", most=1000)
+        assert set(part.outcome.values()) == {"fn"}
+        assert len(part.outcome) == len(part.rows)
+    assert set(part_of(store, "origin = 2", most=1000).outcome.values()) <= {"tp", "fp"}
+    assert len(part_of(store, "origin = 2", most=1000).outcome) == len(results[::4])
