@@ -12,6 +12,8 @@ from gpu_quality.reports.shots import Shot
 from gpu_quality.store.store import Store
 
 MEASURES_SHOWN, FRAMES_SHOWN, CHOSEN_SHOWN = 10, 6, 12
+LIMIT: Final = 0.05
+"""p-value from which on two sets are not told apart."""
 _OLD: Final = "What is stored has changed since: the command makes it anew."
 
 
@@ -94,17 +96,28 @@ def drift_of(store: Store, ids: Sequence[str]) -> Drifted | None:
             return None
         table = results.kept_table(store, "drift", "measures")
         old = () if results.is_current(store, facts) else (_OLD,)
+        if table is not None:  # those that drift first, then the largest: the kept table goes by kinds of rows
+            table = table.sort_values(["drifts", "ks"], ascending=False, kind="stable")
         rows = [] if table is None else table.head(MEASURES_SHOWN).astype(object).where(table.notna(), None).to_dict("records")
         both = [facts[side] for side in ("reference", "current")]
+        unusual = facts["frames_unusual"][:FRAMES_SHOWN] if _differ(facts) else []
+        notes = tuple(note for note in facts["notes"] if unusual or "frames that are listed" not in note)
         own = {name: row for row, name in enumerate(ids)} if _same(both[1]["store"], store) else {}
         return Drifted(
             _name(both[0]), _name(both[1]), (int(both[0]["frames"]), int(both[1]["frames"])), tuple(facts["verdict"]),
             dict(facts["figures"]), tuple(_moved(row) for row in rows),
-            tuple(_unlike(row, own) for row in facts["frames_unusual"][:FRAMES_SHOWN]), tuple(facts["notes"]), old,
+            tuple(_unlike(row, own) for row in unusual), notes, old,
         )  # fmt: skip
     except (CorruptError, KeyError, TypeError, ValueError):
         broken = "results/drift.json is not what was written, and is not shown: gpu-quality drift makes it anew."
         return Drifted("", "", (0, 0), (), {}, (), (), (), (broken,))
+
+
+def _differ(facts: Mapping[str, Any]) -> bool:
+    """Whether anything tells the two sets apart; where nothing does, no frame is unlike the others."""
+    told = [facts.get(by) or {} for by in ("vectors", "together")]
+    chance = [one["auc_p"] for one in told if one.get("auc_p") is not None]
+    return bool(facts["figures"]["drifting"]) or not chance or min(chance) < LIMIT
 
 
 def _same(path: object, store: Store) -> bool:

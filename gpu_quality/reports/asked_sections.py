@@ -7,11 +7,6 @@ from gpu_quality.reports.pictures import Album
 from gpu_quality.reports.sections import figure, more, section, sheet_of
 from gpu_quality.text import clean, counted, number, share
 
-_FIGURES = {
-    "ks": "largest KS statistic", "psi": "largest PSI", "domain_auc": "AUC of telling the sets apart", "mmd2": "MMD²",
-    "class_divergence": "divergence of classes",
-}  # fmt: skip
-
 
 def drift_section(content: Content, album: Album) -> Markup | None:
     """How other data differ; None where nobody asked."""
@@ -25,14 +20,7 @@ def drift_section(content: Content, album: Album) -> Markup | None:
     names = [joined((name_tag(name), f" ({counted(frames, 'frame')})")) for name, frames in sides]
     lead = tag("p.lead", "How ", names[1], " differs from ", names[0], ".")
     lines = tag("ul.plain.verdict", joined(tag("li", content.private(text)) for text in found.verdict))
-    figures = joined(
-        tag("div", tag("dt", told), tag("dd", number(found.figures[key])))
-        for key, told in _FIGURES.items()
-        if found.figures.get(key) is not None
-    )
-    return section(
-        "drift", "Drift", lead, lines, notes, tag("dl.about.figures", figures), _measures(found), _unlike(found, album)
-    )
+    return section("drift", "Drift", lead, lines, notes, _measures(found), _unlike(found, album))
 
 
 def _notes(content: Content, found: Drifted | Selected) -> Markup:
@@ -87,5 +75,9 @@ def _chosen(place: int, one: Chosen, album: Album) -> Markup:
 def asked_links(drift: Drifted | None, selection: Selected | None) -> dict[str, list[tuple[str, int, str]]]:
     """Name, count and anchor of what these parts hold, by part."""
     chosen = [("frames", selection.count, "selection")] if selection is not None and selection.count else []
-    moved = [("measures that drift", int(drift.figures["drifting"]), "drift")] if drift is not None and drift.verdict else []
+    moved = (
+        [("measures that drift", int(drift.figures["drifting"]), "drift")]
+        if drift is not None and drift.figures.get("drifting")
+        else []
+    )
     return {"drift": moved, "selection": chosen}

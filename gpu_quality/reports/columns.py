@@ -17,6 +17,7 @@ Kind = Literal["number", "flag", "group", "fingerprint"]
 TOPICS: Final = {
     "flags": "Issues",
     "issues": "Issue scores",
+    "outcomes": "What the model made of it",
     "exposure": "Light and exposure",
     "color": "Color",
     "values": "Color values",
@@ -35,6 +36,7 @@ TOPICS: Final = {
 }
 """Module of a built-in metric → heading, in the order of headings; other modules get a heading of their own behind these."""
 OWN: Final = "Your own metrics"
+_BUILT_IN: Final = ("gpu_quality.metrics", "gpu_quality.evaluation")
 _IDS: Final = {
     "frame": ("frame", "uri", "size_bytes", "mtime_ns"),
     "object": ("object", "frame", "row", "origin", "class_id", "box"),
@@ -81,7 +83,7 @@ def _kind(unit: str) -> Kind:
 def topic_of(module: str) -> str:
     """Heading of the metrics that a module declares."""
     package, _, name = module.rpartition(".")
-    return TOPICS.get(name, name.capitalize()) if package == "gpu_quality.metrics" else OWN
+    return TOPICS.get(name, name.capitalize()) if package in _BUILT_IN else OWN
 
 
 def topic_order(topics: Iterable[str]) -> list[str]:

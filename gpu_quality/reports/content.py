@@ -26,8 +26,8 @@ from gpu_quality.text import clean
 
 MAIN: Final = {
     "frame": (
-        "brightness", "contrast", "sharpness", "noise", "blockiness", "saturation", "colorfulness", "entropy",
-        "uneven_illumination", "aspect_ratio", "area", "object_count", "singularity", "uniqueness",
+        "frame_f1", "label_quality", "brightness", "contrast", "sharpness", "noise", "blockiness", "saturation",
+        "colorfulness", "entropy", "uneven_illumination", "aspect_ratio", "area", "object_count", "singularity", "uniqueness",
     ),
     "object": (
         "object_sharpness", "object_brightness", "object_contrast", "object_area_relative", "object_aspect_ratio",

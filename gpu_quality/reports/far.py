@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gpu_quality.api.results import kept_table
 from gpu_quality.errors import GpuQualityError
+from gpu_quality.reports.plain import records
 from gpu_quality.reports.scenes import Scenes
 from gpu_quality.reports.shots import Shot, object_marks
 from gpu_quality.reports.why.answers import affordable, current, evaluated_set
@@ -98,7 +99,7 @@ def _silent(*notes: str) -> Far:
 
 def _far(facts: Mapping[str, Any], summary: "pd.DataFrame", subjects: "pd.DataFrame", scenes: Scenes, notes: list[str]) -> Far:
     params, counts = facts["params"], facts["counts"]
-    rows = _records(summary[summary["outliers"] > 0].head(METRICS_SHOWN))
+    rows = records(summary[summary["outliers"] > 0].head(METRICS_SHOWN))
     extents = tuple(
         Extent(
             str(row["metric"]), str(row["unit"] or ""), str(row["class"] or ""), int(row["values"]), int(row["outliers"]),
@@ -106,7 +107,7 @@ def _far(facts: Mapping[str, Any], summary: "pd.DataFrame", subjects: "pd.DataFr
         )
         for row in rows
     )  # fmt: skip
-    strangers = tuple(_stranger(row, scenes) for row in _records(subjects.head(SUBJECTS_SHOWN)))
+    strangers = tuple(_stranger(row, scenes) for row in records(subjects.head(SUBJECTS_SHOWN)))
     return Far(
         str(params["rows"]), str(params["rule"]), int(counts["judged"]), len(facts["measures"]), int(counts["outliers"]),
         None if counts["severe"] is None else int(counts["severe"]), extents, strangers, (*notes, *facts["notes"]),
@@ -121,8 +122,3 @@ def _stranger(row: Mapping[str, Any], scenes: Scenes) -> Stranger:
     shot = None if at is None else Shot(at, marks)
     label = str(row["class"] or "")
     return Stranger(subject, frame, label, int(row["metrics"]), int(row["severe"] or 0), str(row["farthest"]), shot)
-
-
-def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Rows as dictionaries; nulls are None."""
-    return [{str(k): v for k, v in row.items()} for row in table.astype(object).where(table.notna(), None).to_dict("records")]

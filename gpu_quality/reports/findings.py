@@ -16,8 +16,8 @@ from gpu_quality.text import number
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN, FILMS = 12, 6
-"""How many findings of a check, and filmstrips of a kind, a report shows."""
+SHOWN, PREDICTED, FILMS = 12, 4, 6
+"""How many findings of a check, of one about predictions, and filmstrips of a kind, a report shows."""
 HIGH_RISK: Final = 0.7
 """occlusion_risk from which on the metric speaks of high risk."""
 CHANGED_CLASS, CHANGED_TRACK = 1, 2
@@ -50,6 +50,8 @@ class Check:
     total: int | None
     """Objects or frames that could have been found; None where it is about classes or the whole."""
     findings: tuple[Finding, ...]
+    predicted: bool = False
+    """About a prediction set: what the model wrote, and nobody repairs by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,13 @@ class Labels:
 
     @property
     def grave(self) -> int:
-        """Findings that are more than remarks."""
-        return sum(check.count for check in self.checks if check.severity != "info")
+        """Findings in labels that are more than remarks."""
+        return sum(check.count for check in self.checks if check.severity != "info" and not check.predicted)
+
+    @property
+    def predicted(self) -> int:
+        """Findings in predictions that are more than remarks."""
+        return sum(check.count for check in self.checks if check.severity != "info" and check.predicted)
 
     def shots(self) -> Iterator[Shot]:
         """Every picture in the order of the page."""
@@ -113,13 +120,19 @@ def label_findings(store: Store, frames: Sheet, objects: Sheet) -> Labels | None
     origins = list(store.identity.get("origins") or ["labels"])
     sizes = {} if not len(objects) else objects.table["origin"].value_counts().to_dict()
     counts = {name: int(sizes.get(i, 0)) for i, name in enumerate(origins)}
-    checks = tuple(_checks(found.findings, scenes, counts, len(frames)))
-    return Labels(checks, tuple(_classes(found.balance)), tuple(_tracks(objects, scenes, origins)), found.notes)
+    checks = sorted(_checks(found.findings, scenes, counts, len(frames)), key=_rank)
+    return Labels(tuple(checks), tuple(_classes(found.balance)), tuple(_tracks(objects, scenes, origins)), found.notes)
+
+
+def _rank(check: Check) -> tuple[bool, bool]:
+    """What labels need comes before what predictions have, and remarks come last."""
+    return check.severity == "info", check.predicted
 
 
 def _checks(found: "pd.DataFrame", scenes: Scenes, objects: Mapping[str, int], frames: int) -> Iterator[Check]:
     from gpu_quality.analysis.health import CODES
 
+    models = list(objects)[1:]
     for keys, part in found.groupby(["severity", "code", "origin"], observed=True, dropna=False, sort=False):
         severity, code, origin = (key if isinstance(key, str) else "" for key in keys)
         first = part.iloc[0]
@@ -128,8 +141,10 @@ def _checks(found: "pd.DataFrame", scenes: Scenes, objects: Mapping[str, int], f
             total = objects.get(origin) or None
         elif isinstance(first["frame"], str):
             total = frames
-        shown = tuple(_finding(row, scenes, severity) for row in part.head(SHOWN).to_dict("records"))
-        yield Check(code, severity, CODES[code].meaning, origin, len(part), total, shown)
+        predicted = origin in models
+        first_ones = part.head(PREDICTED if predicted else SHOWN).to_dict("records")
+        shown = tuple(_finding(row, scenes, severity) for row in first_ones)
+        yield Check(code, severity, CODES[code].meaning, origin, len(part), total, shown, predicted)
 
 
 def _finding(row: Mapping[str, Any], scenes: Scenes, severity: str) -> Finding:

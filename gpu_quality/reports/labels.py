@@ -10,7 +10,7 @@ from gpu_quality.reports.html import Markup, joined, name_tag, tag
 from gpu_quality.reports.pictures import Album
 from gpu_quality.reports.scenes import Film
 from gpu_quality.reports.sections import figure, more, section, sheet_of
-from gpu_quality.text import counted, number, share, spaced
+from gpu_quality.text import clean, counted, number, share, spaced
 
 CLASSES_SHOWN: Final = 24
 """Classes listed of an origin: of more, the commonest and the rarest half of that."""
@@ -22,7 +22,7 @@ def labels_section(content: Content, album: Album) -> Markup | None:
     found = content.labels
     if found is None:
         return None
-    several = len({check.origin for check in found.checks if check.origin}) > 1
+    several = len({check.origin for check in found.checks if check.origin}) > 1 or found.predicted > 0
     loud = [(i, check) for i, check in enumerate(found.checks) if check.severity != "info"]
     articles = [_check(content, album, i, check, several=several) for i, check in loud]
     quiet = [_remark(content, check, several=several) for check in found.checks if check.severity == "info"]
@@ -37,10 +37,11 @@ def labels_section(content: Content, album: Album) -> Markup | None:
 
 
 def _overview(content: Content, found: Labels, *, several: bool) -> Markup:
-    """What was looked for, and how often each check spoke, the gravest first."""
+    """What was looked for, and how often each check spoke: of labels the gravest first, then of predictions, then remarks."""
     if not found.checks:
         return joined((tag("p", "The health checks found nothing wrong and nothing odd."), _notes(content, found)))
-    lead = "What the health checks found in labels and predictions. Nothing was changed; look before you repair."
+    both = " and, below, in predictions" if found.predicted else ""
+    lead = f"What the health checks found in labels{both}. Nothing was changed; look before you repair."
     own, other = (tag(f"span.swatch.{kind}", attributes={"aria-hidden": "true"}) for kind in ("own", "other"))
     legend = tag("p.legend", own, "the object in question ", other, "dashed: its partner, or where it should be")
     rows = [_row(i, check, several=several) for i, check in enumerate(found.checks)]
@@ -84,9 +85,8 @@ def _picture(content: Content, album: Album, finding: Finding) -> Markup:
     """The object cut out of its frame, why it is here, and where it is written."""
     reason = content.private(finding.detail)
     what = f"{finding.label} in {finding.frame}" if finding.label else finding.frame
-    return figure(
-        album, finding.shot, finding.frame, reason, finding.label, alt=f"{what}: {reason}", below=content.private(finding.place)
-    )
+    label, alt = clean(finding.label, 60), f"{what}: {reason}"
+    return figure(album, finding.shot, finding.frame, reason, label, alt=alt, below=content.private(finding.place))
 
 
 def _listed(content: Content, findings: Sequence[Finding]) -> Markup | str:
@@ -141,10 +141,11 @@ def _balance(found: Sequence[Classes]) -> Markup:
         name = name_tag(classes.origin)
         if classes.question:
             name = joined((name, ": ", name_tag(classes.question)))
-        even = "" if classes.evenness != classes.evenness else f", evenness {number(classes.evenness)} of 1"
-        ratio = "" if classes.ratio != classes.ratio else f"; largest to smallest {number(classes.ratio)} to 1{even}"
-        told = f"{counted(len(classes.rows), 'class', 'classes')}{ratio}."
-        parts.append(joined((tag("h4", name), tag("p.muted", told), _bars(classes, most))))
+        told = counted(len(classes.rows), "class", "classes")
+        if classes.ratio > 1:
+            told += f"; the commonest is {number(classes.ratio)} × as frequent as the rarest that occurs"
+        even = "" if classes.evenness != classes.evenness else f"; evenness {number(classes.evenness)} of 1"
+        parts.append(joined((tag("h4", name), tag("p.muted", f"{told}{even}."), _bars(classes, most))))
     lead = tag("p.lead", "How many objects or answers every class has, and in how many images. Few: at most half the median.")
     return tag("article", tag("h3", "Class balance"), lead, joined(parts), attributes={"id": "label-classes"})
 

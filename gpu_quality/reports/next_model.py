@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from gpu_quality.reports.content import Content
+from gpu_quality.reports.model.tables import rate
 from gpu_quality.reports.why.slices import Slice
-from gpu_quality.text import clean, counted, number
+from gpu_quality.text import clean, counted
 
 TO_LABEL: Final = 100
 """Frames that a selection is asked for, at most."""
@@ -21,6 +22,8 @@ class Step:
     what: str
     command: str
     source: str = ""
+    anchor: str = ""
+    """The part of the page that shows it."""
 
 
 def out_of(content: Content) -> str:
@@ -33,15 +36,38 @@ def model_steps(content: Content) -> Iterator[Step]:
     out = out_of(content)
     if content.model is not None and not content.model.sets and len(content.origins) > 1:
         yield Step(
-            "Evaluate the predictions: nothing says yet which are right", f"gpu-quality evaluate {out}", "nobody asked yet"
+            "Evaluate the predictions: nothing says yet which are right",
+            f"gpu-quality evaluate {out}",
+            "nobody asked yet",
+            "model",
         )
+    yield from _wrong(content, out)
     yield from _weak(content, out)
     yield from _explained(content, out)
     if content.drift is not None and content.drift.figures.get("drifting"):
         moved = int(content.drift.figures["drifting"])
         what = f"Look at what drifts: {counted(moved, 'measure')}, {content.drift.measures[0].metric} most"
         sql = "select * from drift_measures where drifts"
-        yield Step(what, f'gpu-quality query {out} "{sql}"', "results/drift.json")
+        yield Step(what, f'gpu-quality query {out} "{sql}"', "results/drift.json", "drift")
+
+
+def typed(condition: str) -> str:
+    """A condition as a shell takes it: in double quotes where nothing in it would be expanded."""
+    return shlex.quote(condition) if set(condition) & set('"$`\\!') else f'"{condition}"'
+
+
+def _wrong(content: Content, out: str) -> Iterator[Step]:
+    """What each evaluated set gets wrong, and how to see the most frequent kind of it."""
+    for at, found in enumerate(content.model.sets if content.model is not None else ()):
+        counts, failed = found.counts, [one for one in found.galleries if one.key != "tp" and one.count]
+        if failed:
+            worst = max(failed, key=lambda one: one.count)
+            what = (
+                f"See what {found.name} gets wrong: {counts.fn:,} of {counted(counts.tp + counts.fn, 'label')} missed, "
+                f"{counts.fp:,} of {counted(counts.tp + counts.fp, 'prediction')} false"
+            )
+            command = f"gpu-quality show {out} --where {typed(worst.rule)}"
+            yield Step(what, command, found.source("confusion"), f"model-{at}")
 
 
 def _weak(content: Content, out: str) -> Iterator[Step]:
@@ -51,7 +77,8 @@ def _weak(content: Content, out: str) -> Iterator[Step]:
         if own:
             worst = max(own, key=lambda one: one.excess)
             what = f"Look at the {worst.n:,} {noun} with {worst.words}: {worst.figure} {against(worst)} elsewhere"
-            yield Step(what, f"gpu-quality show {out} --where {shlex.quote(worst.where)}", "results/weak_slices.json")
+            only = f"({worst.where}) and origin = {worst.origin}"  # without it, labels and every set of predictions are meant
+            yield Step(what, f"gpu-quality show {out} --where {typed(only)}", "results/weak_slices.json", "weak-slices")
 
 
 def against(found: Slice) -> str:
@@ -66,9 +93,9 @@ def _explained(content: Content, out: str) -> Iterator[Step]:
     named = [(bar, part) for bar, part in bars if not bar.metric.startswith("confidence")] or bars
     if named:
         bar, part = max(named, key=lambda pair: pair[0].value)
-        what = f"See how success of {SLICES[part.rows]} depends on {bar.metric}, importance {number(bar.value)}"
+        what = f"See how success of {SLICES[part.rows]} depends on {bar.metric}, importance {rate(bar.value)}"
         command = f"gpu-quality performance {out} {shlex.quote(bar.metric)} --rows {SLICES[part.rows]}"
-        yield Step(what, command, f"columns {bar.metric} and outcome")
+        yield Step(what, command, f"columns {bar.metric} and outcome", f"why-{part.rows}")
 
 
 def label_steps(content: Content) -> Iterator[Step]:
@@ -77,7 +104,7 @@ def label_steps(content: Content) -> Iterator[Step]:
     if content.selection is not None and content.selection.count:
         what = f"Label the {counted(content.selection.count, 'frame')} that were selected"
         sql = "select rank, frame, reason from selection"
-        yield Step(what, f'gpu-quality query {out} "{sql}"', "results/selection.json")
+        yield Step(what, f'gpu-quality query {out} "{sql}"', "results/selection.json", "selection")
     elif content.unlabelled:
         count = min(TO_LABEL, content.unlabelled)
         by = " --by acquisition_entropy" if "acquisition_entropy" in content.frames.columns else ""

@@ -7,6 +7,7 @@ from typing import Final
 
 from gpu_quality import __version__
 from gpu_quality.reports.content import Content
+from gpu_quality.reports.findings import Check
 from gpu_quality.reports.html import Markup, escape, joined, tag
 from gpu_quality.reports.next_model import Step, label_steps, model_steps, out_of
 from gpu_quality.reports.sections import section
@@ -27,29 +28,36 @@ def _broken(content: Content) -> Iterator[Step]:
     out = out_of(content)
     if len(content.errors):
         things = counted(len(content.errors), "frame, label or number", "frames, labels or numbers")
-        yield Step(f"Read why {things} could not be used", f"gpu-quality errors {out}", "table errors")
+        yield Step(f"Read why {things} could not be used", f"gpu-quality errors {out}", "table errors", "errors")
     for leaks in content.copies.leaks:
         if leaks.count:
             what = f"Take {counted(leaks.count, 'duplicate')} out of one of the two {leaks.between} that share them"
             kept = "duplicates" if leaks.between == "splits" else "duplicates_against"
             sql = f"select * from {kept}"  # noqa: S608 - text to read, nothing runs it
-            yield Step(what, f'gpu-quality query {out} "{sql}"', f"results/{kept}.json")
+            yield Step(what, f'gpu-quality query {out} "{sql}"', f"results/{kept}.json", f"leaks-{leaks.between}")
 
 
 def _labels(content: Content) -> Iterator[Step]:
     """Findings of the health checks, and labels that look like those of another class."""
     out = out_of(content)
-    checks = [] if content.labels is None else [check for check in content.labels.checks if check.severity != "info"]
-    for check in checks[:CHECKS]:
-        what = f"Repair {check.count:,} × {spaced(check.code)}: {check.meaning}"
-        yield Step(what, f"gpu-quality check {out} --code {check.code}", f"health check {check.code}")
+    every = () if content.labels is None else content.labels.checks
+    for at in [at for at, check in enumerate(every) if _is_work(check)][:CHECKS]:
+        check = every[at]
+        verb, where = ("Repair" if check.severity == "error" else "Look at"), f" ({check.origin})" if check.predicted else ""
+        what = f"{verb} {check.count:,} × {spaced(check.code)}{where}: {check.meaning}"
+        yield Step(what, f"gpu-quality check {out} --code {check.code}", f"health check {check.code}", f"label-{at}")
     if content.meaning is not None and content.meaning.doubtful:
         what = f"Look at the {counted(content.meaning.doubtful, 'label')} whose look-alikes have another class"
         sql = (
             "select object, frame from objects where origin = 0 and object_annotation_verdict = 2 "
             "order by object_annotation_quality"
         )
-        yield Step(what, f'gpu-quality query {out} "{sql}"', "column object_annotation_verdict")
+        yield Step(what, f'gpu-quality query {out} "{sql}"', "column object_annotation_verdict", "meaning")
+
+
+def _is_work(check: Check) -> bool:
+    """Whether somebody has to act: on what is odd in labels, and on predictions that are broken."""
+    return check.severity == "error" or (check.severity == "warning" and not check.predicted)
 
 
 def _copies(content: Content) -> Iterator[Step]:
@@ -57,7 +65,7 @@ def _copies(content: Content) -> Iterator[Step]:
     out, found = out_of(content), content.copies
     if found.asked and found.counts["surplus"]:
         what = f"Remove {counted(found.counts['surplus'], 'duplicate')}; the list says which frame of a group to keep"
-        yield Step(what, f"gpu-quality duplicates {out} --format csv --out copies.csv", "results/duplicates.json")
+        yield Step(what, f"gpu-quality duplicates {out} --format csv --out copies.csv", "results/duplicates.json", "duplicates")
     elif found.ask:
         again = " as things are now" if found.asked else ""
         what = f"Look for copies, edits, flips and turns, and which to keep{again}"
@@ -66,10 +74,11 @@ def _copies(content: Content) -> Iterator[Step]:
 
 def _frames(content: Content) -> Iterator[Step]:
     """The issues of frames, the most frequent first; what most frames have is no finding."""
-    for issue in [issue for issue in content.issues if len(issue.rows) and not issue.common][:ISSUES]:
+    found = [(at, issue) for at, issue in enumerate(content.issues) if len(issue.rows) and not issue.common]
+    for at, issue in found[:ISSUES]:
         sql = f"select frame from frames where {issue.column.name}"  # noqa: S608 - text to read, nothing runs it
         what = f"Look at the {counted(len(issue.rows), 'frame')} with the issue {spaced(issue.name)}"
-        yield Step(what, f'gpu-quality query {out_of(content)} "{sql}"', f"column {issue.column.name}")
+        yield Step(what, f'gpu-quality query {out_of(content)} "{sql}"', f"column {issue.column.name}", f"issue-{at}")
 
 
 def further(content: Content) -> list[Step]:
@@ -106,18 +115,28 @@ def _example(content: Content) -> str:
 
 
 def next_section(content: Content) -> Markup:
-    """What to do, in order, then commands that go deeper, then what made the numbers."""
+    """What to do, in order, each with the part of the page that shows it."""
     place = joined(("Type these in the folder that holds ", tag("code", content.name), "."))
     found = steps(content)
-    told = "In this order: first what makes other numbers wrong. " if found else "Nothing was found that asks for work. "
+    told = "In this order: first what makes other numbers wrong. " if len(found) > 1 else ""
+    told = told if found else "Nothing was found that asks for work."
     rows = [
-        tag("li", tag("strong", step.what), " ", tag("small", f"({step.source})"), tag("code", step.command)) for step in found
+        tag("li", tag("strong", _linked(step)), " ", tag("small", f"({step.source})"), tag("code", step.command))
+        for step in found
     ]
+    steps_ = tag("ol.steps", joined(rows)) if rows else ""
+    return section("next", "What to do", tag("p.lead", told, place if found else ""), steps_)
+
+
+def _linked(step: Step) -> object:
+    return tag("a", step.what, attributes={"href": f"#{step.anchor}"}) if step.anchor else step.what
+
+
+def further_section(content: Content) -> Markup:
+    """Commands that go deeper, and what made the numbers."""
+    place = joined(("Type these in the folder that holds ", tag("code", content.name), "."))
     more = joined(tag("li", tag("code", step.command), tag("span.muted", step.what)) for step in further(content))
-    return section(
-        "next", "What next", tag("p.lead", told, place), tag("ol.steps", joined(rows)) if rows else "",
-        tag("h3", "To look further"), tag("ul.commands", more), _about(content),
-    )  # fmt: skip
+    return section("further", "Look further", tag("p.lead", place), tag("ul.commands", more), _about(content))
 
 
 def _about(content: Content) -> Markup:

@@ -10,7 +10,7 @@ from gpu_quality.reports.content import Content, gather
 from gpu_quality.reports.far_section import far_section
 from gpu_quality.reports.html import Markup, document, joined, tag
 from gpu_quality.reports.model.section import model_links, model_section
-from gpu_quality.reports.next_steps import next_section
+from gpu_quality.reports.next_steps import further_section, next_section
 from gpu_quality.reports.pictures import Album, decode_settings, image_root
 from gpu_quality.reports.why.section import why_links, why_section
 from gpu_quality.store.commit import commit_bytes
@@ -19,6 +19,7 @@ from gpu_quality.text import counted, spaced
 
 NAME: Final = "report.html"
 _TITLES: Final = {
+    "next": "What to do",
     "issues": "Issues",
     "duplicates": "Duplicates",
     "copies": "Copies",
@@ -33,7 +34,7 @@ _TITLES: Final = {
     "distributions": "Distributions",
     "objects": "Objects",
     "errors": "Errors",
-    "next": "What next",
+    "further": "Look further",
 }
 
 
@@ -83,6 +84,7 @@ def drawn(content: Content, written: dt.datetime, budget: int) -> str:
 
 def _render(content: Content, album: Album, written: dt.datetime) -> str:
     parts = {
+        "next": next_section(content),
         "issues": sections.issues_section(content, album),
         "duplicates": duplicates.duplicates_section(content, album),
         "copies": sections.groups_section(content, album),
@@ -97,11 +99,11 @@ def _render(content: Content, album: Album, written: dt.datetime) -> str:
         "distributions": measures.distributions_section(content),
         "objects": measures.objects_section(content, album),
         "errors": measures.errors_section(content),
-        "next": next_section(content),
+        "further": further_section(content),
     }
     present = {key: part for key, part in parts.items() if part is not None}
     main = tag("main", sections.header(content, written), _warning(album), joined(present.values()))
-    skip = tag("a.skip", "Skip to the findings", attributes={"href": "#issues" if "issues" in present else "#errors"})
+    skip = tag("a.skip", "Skip to the findings", attributes={"href": "#next"})
     body = joined((skip, tag("div.page", _contents(content, list(present)), main)))
     judged = content.model is not None and content.model.sets
     styles = ("model.css", "why.css") if judged or content.far is not None else ()
@@ -144,7 +146,7 @@ def _label_links(content: Content) -> list[tuple[str, int, str]]:
         return []
     loud = [(i, check) for i, check in enumerate(found.checks) if check.severity != "info"]
     links = [(spaced(check.code), check.count, f"label-{i}") for i, check in loud]
-    quiet = sum(check.count for check in found.checks) - found.grave
+    quiet = sum(check.count for check in found.checks if check.severity == "info")
     links += [("remarks", quiet, "label-remarks")] if quiet else []
     links += [("tracks", sum(tracks.count for tracks in found.tracks), "label-tracks")] if found.tracks else []
     return links + ([("class balance", 0, "label-classes")] if found.classes else [])

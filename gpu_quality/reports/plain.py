@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from gpu_quality.reports.columns import Sheet
 from gpu_quality.reports.figures import Distribution, Issue, extremes, worst_ends
@@ -12,6 +13,11 @@ from gpu_quality.reports.figures import Distribution, Issue, extremes, worst_end
 def plain(value: float) -> float | None:
     """A float as JSON can hold it."""
     return float(value) if math.isfinite(value) else None
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dictionaries; nulls are None."""
+    return [{str(k): v for k, v in row.items()} for row in table.astype(object).where(table.notna(), None).to_dict("records")]
 
 
 def distribution_json(d: Distribution) -> dict[str, Any]:

@@ -69,15 +69,21 @@ def header(content: Content, written: dt.datetime) -> Markup:
 def tiles(content: Content) -> list[tuple[str, str, str]]:
     """The numbers at the head of the page: value, what it counts, how bad that is (empty, ``warn`` or ``bad``)."""
     status = content.status
-    found = [(f"{status['listed']:,}", "frames listed", ""), (f"{status['scored']:,}", "scored", "")]
-    found.append((f"{status['errors']:,}", "errors", "bad" if status["errors"] else ""))
+    found = [(f"{status['scored']:,}", f"{'frame' if status['scored'] == 1 else 'frames'} scored", "")]
+    found += [(f"{status['errors']:,}", "errors", "bad")] if status["errors"] else []
     if content.issues:
-        found.append((f"{content.flagged:,}", f"with an issue ({share(content.flagged, status['scored'])})", "warn"))
+        found.append(
+            (
+                f"{content.flagged:,}",
+                f"with an issue ({share(content.flagged, status['scored'])})",
+                "warn" if content.flagged else "",
+            )
+        )
     if content.labels is not None:
-        found.append((f"{content.labels.grave:,}", "label problems", "warn" if content.labels.grave else ""))
+        grave = content.labels.grave
+        found.append((f"{grave:,}", "label problem" if grave == 1 else "label problems", "warn" if grave else ""))
     if content.copies.asked:
         found.append((f"{content.copies.counts['surplus']:,}", "duplicates that could go", ""))
-    found += [(f"{len(origin.sheet):,}", f"objects in {origin.name}", "") for origin in content.origins]
     return found + ([] if content.model is None else _model_tiles(content.model))
 
 
@@ -86,16 +92,17 @@ def _model_tiles(model: ModelQuality) -> list[tuple[str, str, str]]:
     if not model.sets:
         return []
     first = model.sets[0]
-    of = f" of {first.name}" if len(model.sets) > 1 else ""
+    of = f" ({first.name})" if len(model.sets) > 1 else ""
     at = f" at IoU {number(first.iou)}, confidence {number(first.confidence)}"
     pairs = [("AP at IoU .50", first.metrics.get("AP50")), (f"precision{at}", first.counts.precision)]
     pairs.append((f"recall{at}", first.counts.recall))
     found = [(rate(value), f"{name}{of}", "") for name, value in pairs if value is not None]
     scored = [one for one in first.classes if one.labels and one.ap is not None]
     worst = next((one for one in scored if one.labels >= ENOUGH), scored[0] if scored else None)
-    if worst is not None and len(first.classes) > 1:
-        label = f"AP of {worst.name}, the worst class with {ENOUGH} labels" if worst.labels >= ENOUGH else f"AP of {worst.name}"
-        found.append((rate(worst.ap), f"{label}{of}", "warn"))
+    whole = first.metrics.get("AP")
+    if worst is not None and len(first.classes) > 1 and (whole is None or (worst.ap or 0.0) < whole):
+        enough = f", the worst class with {ENOUGH} labels or more" if worst.labels >= ENOUGH else ""
+        found.append((rate(worst.ap), f"AP of {worst.name}{enough}{of}", "warn"))
     return found
 
 
@@ -104,8 +111,8 @@ def _looked_at(content: Content) -> Iterable[object]:
     status = content.status
     yield f"{counted(status['listed'], 'frame')} listed = {status['scored']:,} scored + {counted(status['errors'], 'error')}"
     yield joined((", kept in ", tag("code", content.name)))
-    annotated = [origin.name for origin in content.origins]
-    yield joined((", with ", name_tag(", ".join(annotated)))) if annotated else ""
+    annotated = [f"{counted(len(origin.sheet), 'object')} in {origin.name}" for origin in content.origins]
+    yield joined((", with ", name_tag(", ".join(annotated), 300))) if annotated else ""
     yield "."
 
 
@@ -129,8 +136,8 @@ def issues_section(content: Content, album: Album) -> Markup | None:
     lead = "A frame has an issue where a score passes its threshold. Look before you delete: no threshold knows your task."
     clear = ", ".join(spaced(issue.name) for issue in content.issues if not len(issue.rows))
     rest = tag("p.muted", f"Looked for and not found: {clear}.") if clear else ""
-    shown = tag("ul.issues", joined(rows)) if rows else ""
-    return section("issues", "Issues", tag("p.lead", lead), shown, rest, joined(details))
+    shown = joined((tag("p.lead", lead), tag("ul.issues", joined(rows)))) if rows else ""
+    return section("issues", "Issues", shown, rest, joined(details))
 
 
 def _issue_row(index: int, issue: Issue) -> Markup:

@@ -158,7 +158,7 @@ def test_a_change_of_track_is_shown_once(store: Store) -> None:
 def test_classes_are_listed_with_those_that_have_few_or_nothing(text: str) -> None:
     part = text.split(">Class balance</h3>", 1)[1].split("</article>", 1)[0]
     seen = Outline(part).visible
-    assert "4 classes; largest to smallest" in seen
+    assert "4 classes; evenness 0 of 1." in seen
     assert "never few 0 0 images" in seen
     assert "crumb 16 2 images" in seen
     assert seen.index("crumb") < seen.index("dog") < seen.index("never")

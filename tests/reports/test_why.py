@@ -102,8 +102,12 @@ def test_the_page_says_the_numbers_of_the_json(text: str, told: dict[str, Any]) 
     assert "Why it fails" in seen
     for part in told["importance"]["rows"]:
         for bar in part["metrics"]:
-            numbers = [f"{bar['importance']:.3f}", f"{bar['low']:.3f} to {bar['high']:.3f}", f"{bar['spearman']:.3f}"]
-            adds = f"{bar['adds']:.3f}"
+            numbers = [
+                f"{bar['importance']:.3f}",
+                f"{bar['low']:.3f} to {bar['high']:.3f}",
+                f"{bar['spearman']:.3f}".replace("-0.000", "0.000"),
+            ]
+            adds = f"{bar['adds']:.3f}".replace("-0.000", "0.000")
             line = " ".join([f"({bar['level']})", bar["metric"], *numbers, adds, f"{bar['n']:,}", chance(bar["p_adjusted"])])
             assert line in seen
         assert f"{100 * part['explained']:.0f} %" in seen

@@ -66,7 +66,7 @@ def f1_chart(sweep: Sweep, used: float) -> Markup:
         tag("g", tag("title", name), tag(f"path.line.{kind}", attributes={"d": _joined_points(x, y)}))
         for name, kind, y in sides
     ]
-    marks = [_vertical("axis", _x((used - low) / span)), _note(_x((used - low) / span), _BASE - 5, f"counts: {number(used)}")]
+    marks = [_vertical("axis", _x((used - low) / span)), _note(_x((used - low) / span), _BASE - 5, f"in use: {number(used)}")]
     label = "precision, recall and F1 of all classes over confidence"
     if (best := sweep.best) is not None:
         best_x, best_y = _x((best.threshold - low) / span), _y(best.value)
@@ -111,7 +111,11 @@ def reliability_chart(found: Reliability) -> Markup:
 
 def _compact(count: int) -> str:
     """A count of at most four characters."""
-    return f"{count:,}" if count < 10_000 else f"{count // 1000}k" if count < 1_000_000 else f"{count // 1_000_000}M"
+    if count < 1000:
+        return str(count)
+    if count < 9950:
+        return f"{count / 1000:.1f}k"
+    return f"{count // 1000}k" if count < 1_000_000 else f"{count // 1_000_000}M"
 
 
 def _chart(label: str, parts: Iterable[Markup]) -> Markup:

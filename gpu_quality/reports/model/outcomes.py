@@ -164,4 +164,4 @@ def _weak(given: _Given) -> Gallery:
         for row in chosen
     )  # fmt: skip
     rule = f"{given.column('outcome')} = 'tp' and {_counts(given)}"
-    return Gallery("tp", "Right, but barely", rule, "those with the least overlap first", len(rows), exhibits)
+    return Gallery("tp", "Right predictions", rule, "those with the least overlap first", len(rows), exhibits)

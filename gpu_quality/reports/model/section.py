@@ -180,7 +180,8 @@ def _errors(found: EvaluatedSet, anchor: str, level: int) -> Markup | str:
     others = f"All false predictions after all right ones: {_points(errors.false_positive)}; no label missed: "
     told = (
         "Points of AP (0..100, at IoU .5, all predictions) won if one kind of error were repaired and no other; they do not "
-        f"add up. {others}{_points(errors.false_negative)}. AP before: {_points(errors.ap)}."
+        f"add up. {others}{_points(errors.false_negative)}. AP before: "
+        f"{_points(errors.ap)}, the mean of all classes with a label or a prediction (that of COCO: with a label)."
     )
     source = f"As `gpu-quality evaluate --tide` has it; the kind of every error is in the column tide_error{found.suffix}."
     title = tag(f"h{level}", "What kinds of errors cost")

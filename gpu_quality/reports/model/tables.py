@@ -17,7 +17,7 @@ _TENTHS: Final = range(0, 101, 10)
 
 def rate(value: float | None) -> str:
     """A share or score with three digits; – where it is not defined."""
-    return "–" if value is None or not np.isfinite(value) else f"{value:.3f}"
+    return "–" if value is None or not np.isfinite(value) else f"{round(value, 3) + 0.0:.3f}"  # no -0.000
 
 
 def class_table(classes: Sequence[ClassFigures]) -> Markup:

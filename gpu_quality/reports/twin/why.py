@@ -51,7 +51,8 @@ def _weak(found: Weak) -> dict[str, Any]:
 
 
 def _slice(found: Slice) -> dict[str, Any]:
-    told = {key: value for key, value in asdict(found).items() if key not in ("examples", "p", "rest", "low", "high", "value")}
+    apart = ("examples", "origin", "p", "rest", "low", "high", "value")
+    told = {key: value for key, value in asdict(found).items() if key not in apart}
     numbers = {"value": found.value, "low": found.low, "high": found.high, "rest": found.rest, "p_adjusted": found.p}
     shown = [{"frame": example.frame, "label": example.label, "told": example.told} for example in found.examples]
     return {**told, **{name: plain(value) for name, value in numbers.items()}, "examples": shown}

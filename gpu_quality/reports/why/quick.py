@@ -4,16 +4,14 @@ All metrics are ranked, and only the best of them are tested and looked at toget
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from gpu_quality.api.subjects import Subjects
-
-if TYPE_CHECKING:
-    import pandas as pd
+from gpu_quality.reports.plain import plain, records
 
 MOST_ROWS: Final = 10_000
 """Predictions, and labels, that are looked at; of more a random sample."""
@@ -52,7 +50,7 @@ def _look(given: Subjects) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     ranked = importance(values, hit, level=level, rows=given.rows, frames=frames, permutations=1, half_samples=1)
     names = ranked["metric"][ranked["importance"].notna()].tolist()
     if not names:
-        return _records(ranked), {}
+        return records(ranked), {}
     best = names[:BEST]
     own = {name: level[name] for name in best}
     drawn = max(1999, int(np.ceil(2 * len(names) / CHANCE)))
@@ -62,8 +60,8 @@ def _look(given: Subjects) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     table["p_adjusted"] = _adjusted(table["p"].to_numpy(), len(names))
     rest = ranked[~ranked["metric"].isin(best)].assign(p=np.nan, p_adjusted=np.nan, low=np.nan, high=np.nan)
     whole = joint(values[best], hit, level=own, rows=given.rows, frames=frames, most_rows=TREE_ROWS)
-    told = {name: _known(getattr(whole, name)) for name in ("explained", "low", "high")}
-    return [*_records(table), *_records(rest)], {**told, "best": len(best), "metrics": _records(whole.table)}
+    told = {name: plain(getattr(whole, name)) for name in ("explained", "low", "high")}
+    return [*records(table), *records(rest)], {**told, "best": len(best), "metrics": records(whole.table)}
 
 
 def _adjusted(p: NDArray[np.float64], tests: int) -> NDArray[np.float64]:
@@ -72,13 +70,3 @@ def _adjusted(p: NDArray[np.float64], tests: int) -> NDArray[np.float64]:
 
     every = np.concatenate([p, np.ones(tests - len(p))])
     return np.asarray(benjamini_hochberg(torch.from_numpy(every)).numpy()[: len(p)])
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Rows as dictionaries; nulls are None."""
-    rows = table.astype(object).where(table.notna(), None).to_dict("records")
-    return [{str(key): value for key, value in row.items()} for row in rows]

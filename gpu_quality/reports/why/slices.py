@@ -33,6 +33,8 @@ class Slice:
 
     rows: str
     """P: precision of predictions; O: recall of labels."""
+    origin: int
+    """Number of the origin: 0 labels, else that of the prediction set."""
     words: str
     where: str
     """The condition in SQL."""
@@ -88,8 +90,10 @@ def weak_of(store: Store, given: Mapping[str, Subjects], kept: Mapping[str, Any]
 
 def _slice(store: Store, given: Subjects, one: Mapping[str, Any]) -> Slice:
     rows = given.rows
+    sets = list(store.identity.get("origins") or ["labels"])
+    origin = 0 if rows == "O" else sets.index(str(given.at["predictions"]))
     return Slice(
-        rows, str(one["words"]), str(one["condition"]), str(one["figure"]), float(one["rate"]), float(one["low"]),
+        rows, origin, str(one["words"]), str(one["condition"]), str(one["figure"]), float(one["rate"]), float(one["low"]),
         float(one["high"]), float(one["rest_rate"]), int(one["n"]), int(one["failures"]), float(one["excess"]),
         float(one["p_adjusted"]), _examples(store, given, str(one["condition"])),
     )  # fmt: skip
