@@ -217,7 +217,7 @@ def report(
     json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
-    """Write one self-contained HTML file: data, labels, model, duplicates, drift, what to do next.
+    """Write one self-contained HTML file: what to do first, then data, labels, model, causes, duplicates and drift.
 
     With --json, everything the page says as one object; the page is then written only where --html names a file.
 
