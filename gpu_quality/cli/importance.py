@@ -188,12 +188,16 @@ def _named(row: dict[str, Any]) -> str:
 
 
 def _next(found: "Importance", out: str) -> None:
-    """Look at the metric that the others replace least, or tells most, among those that are no chance."""
-    target = found.params["target"]
+    """Look at the property of the data that the others replace least, or tells most, among those that are no chance."""
+    from gpu_quality import api
+
+    target, facts = found.params["target"], api.open_store(out).columns()
     known = found.table[found.table["p_adjusted"] <= LIMIT]
     drops = {(rows, row["metric"]): row["drop"] or 0.0 for rows, told in found.joint.items() for row in told["metrics"]}
     added = [drops.get((rows, name), 0.0) for rows, name in zip(known["rows"], known["metric"], strict=True)]
-    best = known.assign(added=added).sort_values(["added", "importance"], ascending=False, kind="stable")
+    of_data = ["set" not in facts.get(name, {}) for name in known["metric"]]  # the model's own confidence comes last
+    order = ["of_data", "added", "importance"]
+    best = known.assign(added=added, of_data=of_data).sort_values(order, ascending=False, kind="stable")
     for name in best["metric"].head(1):
         verb, more = ("performance", []) if target in ("outcome", "iou") else ("scatter", [target])
         stderr().print(f"next: {typed('gpu-quality', verb, out, name, *more)}", markup=False)

@@ -232,8 +232,14 @@ def _stretch(side: "Side", console: "Console") -> None:
 
 def _next(found: "MetricPerformance", out: str) -> None:
     """What to type to see the pictures of the worst values, and to choose more like them."""
+    from gpu_quality import api
+
+    columns = api.open_store(out).columns()
     for side in [side for side in found.sides if side.worst][-1:]:
         worst = [part for part in (side.worst, found.params["condition"]) if part]
-        for verb, parts, more in (("show", [*worst, side.failed], ""), ("select", worst, " --count 100")):
+        hints: list[tuple[str, list[str], list[str]]] = [("show", [*worst, side.failed], [])]
+        if "embedding" in columns:  # unlike ones are found by vectors
+            hints.append(("select", worst, ["--count", "100"]))
+        for verb, parts, more in hints:
             told = " and ".join(part for part in parts if part)
-            stderr().print(f"next: {typed('gpu-quality', verb, out, '--where', told)}{more}", markup=False)
+            stderr().print(f"next: {typed('gpu-quality', verb, out, '--where', told, *more)}", markup=False)

@@ -31,6 +31,9 @@ def taken(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
+CASES = ("plain", "tied", "frames", "missing", "correlations", "joint")
+
+
 def data(rows: int, metrics: int, case: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Metrics of one kind, outcome and frames of ten rows."""
     rng = np.random.default_rng(0)
@@ -73,10 +76,12 @@ def main() -> None:
     parser.add_argument("--metrics", type=int, default=4)
     parser.add_argument("--permutations", type=int, default=200)
     parser.add_argument("--peer-rows", type=int, default=100_000)
-    parser.add_argument("--cases", default="plain,tied,frames,missing,correlations,joint")
+    parser.add_argument("--cases", default=",".join(CASES))
     options = parser.parse_args()
     works = {"correlations": lambda m, y, f: correlations(m, y, frames=f), "joint": lambda m, y, f: joint(m, y, frames=f)}
     for case in options.cases.split(","):
+        if case not in CASES:
+            parser.error(f"no case {case}; there are {', '.join(CASES)}")
         importances = partial(importance, level="F" if case == "frames" else "P", permutations=options.permutations)
         work = works.get(case, lambda m, y, f, of=importances: of(m, y, frames=f))
         work(*data(1000, 2, case))  # compiled by now
