@@ -23,6 +23,7 @@ _HOMES = {
     "evaluate": "api.evaluate",
     "explain": "api",
     "feature": "registry",
+    "find_weak_slices": "api.slices_weak",
     "importance": "api.importance",
     "metric": "registry",
     "open_dataset": "api",
@@ -32,6 +33,8 @@ _HOMES = {
     "reader": "registry",
     "report": "reports",
     "run": "api",
+    "save_slice": "api.slices",
+    "saved_slices": "api.slices",
     "scatter": "api.scatter",
     "score": "api",
     "search": "api.search",
@@ -54,6 +57,7 @@ __all__ = [  # noqa: PLE0604, RUF100
     "evaluate",
     "explain",
     "feature",
+    "find_weak_slices",
     "importance",
     "metric",
     "open_dataset",
@@ -63,6 +67,8 @@ __all__ = [  # noqa: PLE0604, RUF100
     "reader",
     "report",
     "run",
+    "save_slice",
+    "saved_slices",
     "scatter",
     "score",
     "search",
@@ -84,6 +90,8 @@ if TYPE_CHECKING:
     from gpu_quality.api.scatter import scatter
     from gpu_quality.api.search import search
     from gpu_quality.api.select import select
+    from gpu_quality.api.slices import save_slice, saved_slices
+    from gpu_quality.api.slices_weak import find_weak_slices
     from gpu_quality.api.views import balance
     from gpu_quality.config import RunConfig
     from gpu_quality.errors import GpuQualityError
