@@ -4,7 +4,8 @@ import gpu_quality as gq
 
 NAMES = {
     "Dataset", "GpuQualityError", "RunConfig", "Store", "__version__", "balance", "check", "compare", "convert", "drift",
-    "duplicates", "evaluate", "explain", "feature", "find_weak_slices", "importance", "metric", "open_dataset", "open_store", "outliers",
+    "duplicates", "evaluate", "explain", "feature", "find_weak_slices", "importance", "metric",
+    "open_dataset", "open_store", "outliers",
     "performance", "reader", "report", "run", "save_slice", "saved_slices", "scatter", "score", "search", "select", "writer",
 }  # fmt: skip
 
