@@ -87,12 +87,12 @@ def against(found: Slice) -> str:
 
 
 def _explained(content: Content, out: str) -> Iterator[Step]:
-    """The metric that tells most about failures; the model's own confidence is no property of the data."""
+    """The metric that the others replace least, else tells most; what the model says of itself is no property of the data."""
     parts = () if content.why is None else content.why.parts
     bars = [(bar, part) for part in parts for bar in part.bars if bar.metric in {curve.metric for curve in part.curves}]
-    named = [(bar, part) for bar, part in bars if not bar.metric.startswith("confidence")] or bars
+    named = [(bar, part) for bar, part in bars if not bar.of_model] or bars
     if named:
-        bar, part = max(named, key=lambda pair: pair[0].value)
+        bar, part = max(named, key=lambda pair: (pair[0].alone or 0.0, pair[0].value))
         what = f"See how success of {SLICES[part.rows]} depends on {bar.metric}, importance {rate(bar.value)}"
         command = f"gpu-quality performance {out} {shlex.quote(bar.metric)} --rows {SLICES[part.rows]}"
         yield Step(what, command, f"columns {bar.metric} and outcome", f"why-{part.rows}")

@@ -17,6 +17,7 @@ from gpu_quality.reports.content import Content, gather
 from gpu_quality.reports.next_steps import MOST, steps
 from gpu_quality.reports.page import drawn
 from gpu_quality.reports.twin.whole import twin
+from gpu_quality.reports.why.answers import why_of
 from gpu_quality.reports.why.bars import chance
 from gpu_quality.store.store import Store
 from tests.reports.caused import FRAMES, copied, judged, planted
@@ -173,6 +174,17 @@ def test_a_kept_importance_is_shown_as_it_is(store: Store, tmp_path: Path) -> No
     assert labels["together"] is None
     assert labels["explained"] == pytest.approx(answer.joint["O"]["explained"])
     assert "199 permutations" in told["importance"]["asked"]
+
+
+def test_rows_that_importance_was_not_asked_about_get_a_quick_look(store: Store, tmp_path: Path) -> None:
+    copy = copied(store, tmp_path)
+    answer = importance(copy, rows="O", permutations=199)
+    why = why_of(copy)
+    assert why is not None
+    parts = {part.rows: part for part in why.parts}
+    assert parts["O"].bars[0].value == answer.table["importance"][0]
+    assert parts["P"].bars
+    assert "A quick look at predictions" in why.notes[-1]
 
 
 def test_outliers_are_those_of_the_verb(store: Store, told: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Why the model fails: which metrics go along with success, and how it does along them, gathered before it is drawn."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -45,6 +45,8 @@ class Bar:
     """Adjusted for all metrics that were looked at."""
     alone: float | None
     """What the metric adds to all others: how much worse failures are told without it."""
+    of_model: bool = False
+    """Whether the model says it of itself, such as its confidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +154,22 @@ def _importance(store: Store, given: Mapping[str, Subjects], notes: list[str]) -
     """The answer of `importance` about outcomes, or a quick look; None where there are too many objects for one."""
     found = _about(current(store, "importance", notes), given["P"].at["predictions"])
     if found is not None and found["params"]["target"] == "outcome":
-        return found
+        return _completed(found, {rows: own for rows, own in given.items() if rows not in found["rows"]}, notes)
     if affordable(store):
         return quick_look(given)
     notes.append(f"More than {MOST_ROWS:,} objects are not asked while a page is made: `gpu-quality importance` does.")
     return None
+
+
+def _completed(found: dict[str, Any], missing: Mapping[str, Subjects], notes: list[str]) -> dict[str, Any]:
+    """An answer with a quick look at the kinds of rows that it is not about."""
+    if not missing or found["params"].get("metrics"):
+        return found
+    quick = quick_look(missing)
+    named = " and ".join(ROWS[rows][0].lower() for rows in missing)
+    notes.append(f"A quick look at {named}: `gpu-quality importance` was asked about other rows.")
+    both = {"metrics": [*found["metrics"], *quick["metrics"]], "joint": {**found["joint"], **quick["joint"]}}
+    return {**found, **both}
 
 
 def _about(found: dict[str, Any] | None, chosen: str) -> dict[str, Any] | None:
@@ -182,7 +195,8 @@ def _part(given: Subjects, found: Mapping[str, Any] | None) -> Part:
     known = [row for row in every if row["importance"] is not None]
     joint = {} if found is None else found["joint"].get(given.rows, {})
     adds = {row["metric"]: row for row in joint.get("metrics", [])}
-    bars = tuple(_bar(row, adds) for row in known[:BARS])
+    of_model = {name for name, measure in given.measures.items() if measure.of_model}
+    bars = tuple(replace(_bar(row, adds), of_model=row["metric"] in of_model) for row in known[:BARS])
     told = [row for row in known if row["p_adjusted"] is not None and row["p_adjusted"] <= LIMIT]
     names = [row["metric"] for row in told if row["metric"] in given.measures][:CURVES]
     shown = {bar.metric for bar in bars}
