@@ -74,7 +74,8 @@ def importance(
     any number (more than twelve distinct values are taken in tenths). `rows` says what a row is, ``P`` prediction, ``O`` label,
     ``C`` answer or ``F`` frame; `level` what a metric is computed on, for all or per name (default: as `rows`): values of ``F``
     metrics are permuted between `frames` (the frame of each row; default: each its own), others between rows. Half-samples are
-    drawn by frame.
+    drawn by frame. Rows of a frame share the value of an ``F`` metric, so that the nearest three are often of one frame: it
+    takes a strong relation to tell it from chance, where the correlation, if there is one, tells sooner.
 
     Columns: `metric`, `level`, `rows`, `n_used`, `n_missing`, `mi_nats`, `importance` with interval `low`, `high` (0..1),
     `p` from permutations, `p_adjusted` (Benjamini-Hochberg), `pearson` and `spearman` (-1..1, positive: larger goes with

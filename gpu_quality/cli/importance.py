@@ -138,12 +138,12 @@ def _bars(rows: "pd.DataFrame") -> None:
     for name, right in (("metric", 0), ("", 0), ("importance", 0), ("", 1), ("95 %", 1), ("spearman", 1), ("p", 1)):
         shown.add_column(name, justify="right" if right else "left", no_wrap=True)
     for row in rows.to_dict("records"):
-        star = "*" if row["p_adjusted"] <= LIMIT else " "
+        star, also = ("*" if row[key] <= LIMIT else " " for key in ("p_adjusted", "spearman_p_adjusted"))
         reach = "" if row["low"] != row["low"] else f"{row['low']:.2f}-{row['high']:.2f}"
         shown.add_row(
             clean(row["metric"], 44), f"({row['level']})", bar(row["importance"]), f"{row['importance']:.3f}{star}", reach,
-            "" if row["spearman"] != row["spearman"] else f"{row['spearman']:+.2f}", f"{row['p_adjusted']:.3g}",
-            style="" if row["p_adjusted"] <= LIMIT else "dim",
+            "" if row["spearman"] != row["spearman"] else f"{row['spearman']:+.2f}{also}", f"{row['p_adjusted']:.3g}",
+            style="" if "*" in (star, also) else "dim",
         )  # fmt: skip
     stdout().print(shown)
 
