@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import sys
 
 import pandas as pd
 import pytest
@@ -12,22 +11,8 @@ from photos import write_photos
 from gpu_quality import api
 from gpu_quality.analysis.health import Limits
 from gpu_quality.api.check import check
-from gpu_quality.cli.main import program
 from gpu_quality.errors import UsageError
 from gpu_quality.store.lock import writer_lock
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run the program in this process; returns exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gpu-quality", *map(str, arguments)])
-        code = program()
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return run
 
 
 def labels_of(folder, annotations, *, name="cat", images=4):

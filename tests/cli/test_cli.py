@@ -1,27 +1,11 @@
 """The command line as a user meets it: verbs, JSON shapes, exit codes, errors in one clear message."""
 
 import json
-import sys
 
 import pytest
 from photos import write_photos
 
-from gpu_quality.cli.main import program
-
 METRICS = "brightness,sharpness,is_dark_issue"
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run the program in this process; returns exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gpu-quality", *map(str, arguments)])
-        code = program()
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import sys
 
 import pandas as pd
 import pytest
@@ -11,22 +10,8 @@ from photos import write_photos
 from PIL import Image, ImageEnhance
 
 from gpu_quality import api
-from gpu_quality.cli import main
 
 METRICS = ["brightness", "contrast", "sharpness", "width", "saturation"]
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run the program in this process; returns exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gpu-quality", *map(str, arguments)])
-        code = main.program()
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import sys
 
 import pandas as pd
 import pytest
@@ -15,19 +14,6 @@ from gpu_quality import api
 from gpu_quality.cli import main
 
 METRICS = ["content_hash", "phash", "dhash", "phash_d4", "dhash_d4", "near_duplicate_group", "width", "height"]
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run the program in this process; returns exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gpu-quality", *map(str, arguments)])
-        code = main.program()
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

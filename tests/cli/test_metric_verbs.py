@@ -1,13 +1,11 @@
 """The verbs of metrics of one's own: run a file of classes, import values computed elsewhere."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from photos import write_photos
 
-from gpu_quality.cli.main import program
 from gpu_quality.store.store import Store
 from tests.authoring.labelled import labelled_store
 
@@ -44,19 +42,6 @@ class Scaled(Height):
     def __init__(self, factor):
         super().__init__()
 """
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run the program in this process; returns exit code, stdout, stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gpu-quality", *map(str, arguments)])
-        code = program()
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return run
 
 
 @pytest.fixture

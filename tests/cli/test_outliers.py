@@ -3,31 +3,10 @@
 import csv
 import io
 import json
-import sys
 
 import pandas as pd
 import pytest
-import typer
 from labeled import labeled_store, split_store
-
-from gpu_quality.cli import main, outliers, views
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run a verb in this process; returns exit code, stdout, stderr."""
-    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-    for verb in (outliers.outliers, views.balance, views.scatter):
-        app.command()(verb)
-    monkeypatch.setattr(main, "app", app)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gpu-quality", *map(str, arguments)])
-        code = main.program()
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -4,16 +4,12 @@ import csv
 import io
 import json
 import shlex
-import sys
 
 import pandas as pd
 import pytest
-import typer
 
 from gpu_quality.api.evaluate import evaluate
 from gpu_quality.cli import performance as verb
-from gpu_quality.cli.common import show_error
-from gpu_quality.errors import GpuQualityError
 from tests.api.test_performance import small_ones_are_missed
 
 
@@ -27,23 +23,10 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
-    """The verb in this process; returns exit code, stdout, stderr."""
-    app = typer.Typer()
-    app.command()(verb.performance)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setenv("COLUMNS", "100")
-        monkeypatch.setattr(sys, "argv", ["performance", *map(str, arguments)])
-        try:
-            code = app(standalone_mode=False) or 0
-        except GpuQualityError as error:
-            show_error(error, as_json=False, debug=False)
-            code = error.exit_code
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return run
+def call(call, monkeypatch):
+    """The verb on a terminal of 100 columns; returns exit code, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", "100")
+    return lambda *arguments: call("performance", *arguments)
 
 
 def test_bars_with_intervals_and_what_to_type_next(call, store):
@@ -128,7 +111,7 @@ def test_files(call, store, tmp_path):
 def test_what_is_wrong_is_told_in_one_line(call, store, arguments, message):
     code, out, err = call(store, *arguments)
     assert code == 2
-    assert out == ""
+    assert json.loads(out)["error"]["exit_code"] == 2 if "--json" in arguments else out == ""
     assert message in err
     assert "Traceback" not in err
 

@@ -4,30 +4,14 @@ import csv
 import io
 import json
 import shutil
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from selecting import fact, made_store
 
-from gpu_quality.cli import main
-
 N = 60
 RNG = np.random.default_rng(1)
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run the program in this process; returns exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gpu-quality", *map(str, arguments)])
-        code = main.program()
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

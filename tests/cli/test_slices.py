@@ -3,27 +3,12 @@
 import json
 import shlex
 import shutil
-import sys
 
 import pandas as pd
 import pytest
 
-from gpu_quality.cli import main
 from tests.api.sliced import sliced_store
 from tests.photos import write_photos
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run the program in this process; returns exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gpu-quality", *map(str, arguments)])
-        code = main.program()
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return run
 
 
 @pytest.fixture(scope="module")
